@@ -1,0 +1,1 @@
+"""Activations: keys, stores, the pass, feeds."""

@@ -1,0 +1,75 @@
+"""The pass: run a frozen prefix over views of pictures, and keep what it gives."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lightning_fabric import Fabric
+from torch import Tensor, fx
+
+from frostline.activations.key import row_id
+from frostline.activations.store import Store, Values
+from frostline.data.loader import Request, load
+from frostline.data.pictures import Source
+from frostline.data.preprocess import Preprocess
+from frostline.network.splitting import apply_prefix
+from frostline.progress import Reporter
+
+PASS_BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """How to get pictures as network input: source, preprocessing, limits and decoding processes."""
+
+    source: Source
+    preprocess: Preprocess
+    max_pixels: int
+    workers: int
+
+    def load(self, batches: Sequence[Sequence[Request]]) -> Iterator[Tensor]:
+        """Give each batch as uint8 (batch, channels, size, size)."""
+        return load(self.source, self.preprocess, batches, max_pixels=self.max_pixels, workers=self.workers)
+
+
+def fill(
+    store: Store,
+    requests: Sequence[Request],
+    prefix: fx.GraphModule,
+    pictures: Pictures,
+    fabric: Fabric,
+    reporter: Reporter,
+) -> int:
+    """Compute the rows that a store lacks; an interrupted pass goes on where it was.
+
+    Returns:
+        How many rows were computed.
+    """
+    with store.filling(reporter):
+        missing = [request for request in _unique(requests) if row_id(request) not in store]
+        if not missing:
+            return 0
+        batches = [missing[i : i + PASS_BATCH] for i in range(0, len(missing), PASS_BATCH)]
+        try:
+            with reporter.bar(len(missing), "computing frozen layers") as advance:
+                for batch, pixels in zip(batches, pictures.load(batches), strict=True):
+                    values = apply_prefix(prefix, pixels, pictures.preprocess, fabric)
+                    store.add([row_id(request) for request in batch], _to_rows(values))
+                    advance(len(batch))
+        finally:
+            store.flush()
+    return len(missing)
+
+
+def _unique(requests: Sequence[Request]) -> list[Request]:
+    """One request per row; pictures with the same content share theirs."""
+    return list({row_id(request): request for request in requests}.values())
+
+
+def _to_rows(values: Values) -> Values:
+    return tuple(value.detach().cpu().contiguous() for value in values)
+
+
+def row_bytes(values: Sequence[Any]) -> int:
+    """Bytes that one row of these values (rows, ...) takes."""
+    return sum(value.nbytes // len(value) for value in values)

@@ -1,0 +1,62 @@
+"""Feeds: give a suffix its input batch by batch, from stored rows or from pixels; the suffix cannot tell which."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, fx
+
+from frostline.activations.compute import Pictures
+from frostline.activations.key import row_id
+from frostline.activations.store import Store, Values
+from frostline.data.loader import Request
+from frostline.network.splitting import apply_prefix
+
+
+class Feed(Protocol):
+    """Gives what crosses the cut for views of pictures."""
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether frozen layers are read, not computed."""
+
+    def batches(self, requests: Sequence[Sequence[Request]]) -> Iterator[Values]:
+        """Give each batch's values, on the device and in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFeed:
+    """Reads rows that the pass computed."""
+
+    store: Store
+    fabric: Fabric
+    is_stored: bool = True
+
+    def batches(self, requests: Sequence[Sequence[Request]]) -> Iterator[Values]:
+        """Give each batch's values."""
+        for batch in requests:
+            values = self.store.read([row_id(request) for request in batch])
+            yield tuple(_arranged(value.to(self.fabric.device, non_blocking=True)) for value in values)
+
+
+@dataclass(frozen=True, slots=True)
+class DirectFeed:
+    """Computes the frozen layers anew for every batch."""
+
+    prefix: fx.GraphModule
+    pictures: Pictures
+    fabric: Fabric
+    is_stored: bool = False
+
+    def batches(self, requests: Sequence[Sequence[Request]]) -> Iterator[Values]:
+        """Give each batch's values."""
+        for pixels in self.pictures.load(requests):
+            values = apply_prefix(self.prefix, pixels, self.pictures.preprocess, self.fabric)
+            yield tuple(map(_arranged, values))
+
+
+def _arranged(value: Tensor) -> Tensor:
+    """Lay out maps as convolutions compute fastest."""
+    return value.contiguous(memory_format=torch.channels_last) if value.dim() == 4 else value

@@ -1,0 +1,189 @@
+"""Stores of activation rows, in memory or on disk, behind one small interface."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from frostline.activations.key import StoreKey
+from frostline.activations.shards import SUFFIX, Shard, is_intact, open_shard, write_shard
+from frostline.errors import CacheError
+from frostline.files import make_private, write_text
+from frostline.progress import Reporter
+
+SHARD_BYTES = 128 * 10**6
+FLUSH_SECONDS = 20.0
+"""Rows not yet written after this long are written as a smaller shard: what an interruption can cost."""
+KEY_FILE = "key.json"
+USED_FILE = "used"
+
+Values = tuple[Tensor, ...]
+
+
+class Store(Protocol):
+    """Rows of activations by their ids; a row is a tuple of tensors."""
+
+    def __contains__(self, row: bytes) -> bool:
+        """Tell whether a row is there."""
+
+    def add(self, rows: Sequence[bytes], values: Values) -> None:
+        """Add rows; each value is (rows, ...) on the CPU."""
+
+    def flush(self) -> None:
+        """Make all added rows readable."""
+
+    def read(self, rows: Sequence[bytes]) -> Values:
+        """Give rows as a batch: each value is (rows, ...), newly allocated."""
+
+    def filling(self, reporter: Reporter) -> AbstractContextManager[None]:
+        """Keep others from computing the same rows meanwhile."""
+
+
+class RamStore:
+    """Rows in memory, gone with the process."""
+
+    def __init__(self) -> None:
+        self._number: dict[bytes, int] = {}
+        self._parts: list[Values] = []
+        self._values: Values = ()
+
+    def __contains__(self, row: bytes) -> bool:
+        """Tell whether a row is there."""
+        return row in self._number
+
+    def add(self, rows: Sequence[bytes], values: Values) -> None:
+        """Add rows."""
+        self._number.update({row: len(self._number) + i for i, row in enumerate(rows)})
+        self._parts.append(values)
+
+    def flush(self) -> None:
+        """Join what was added into one tensor per value."""
+        if self._parts:
+            parts = [self._values, *self._parts] if self._values else self._parts
+            self._values = tuple(torch.cat(column) for column in zip(*parts, strict=True))
+            self._parts = []
+
+    def read(self, rows: Sequence[bytes]) -> Values:
+        """Give rows as a batch."""
+        numbers = torch.tensor([self._number[row] for row in rows])
+        return tuple(value[numbers] for value in self._values)
+
+    def filling(self, reporter: Reporter) -> AbstractContextManager[None]:
+        """Nobody else can see this store."""
+        return nullcontext()
+
+
+class DiskStore:
+    """Rows in shards on disk, shared by all processes of the user.
+
+    Shards are only ever added or removed whole. What is damaged is removed when the store is opened; its rows are then
+    missing and computed again.
+    """
+
+    def __init__(self, home: Path, key: StoreKey, reporter: Reporter) -> None:
+        self.folder = make_private(home / key.digest())
+        self._reporter = reporter
+        self._place: dict[bytes, tuple[Shard, int]] = {}
+        self._opened: set[Path] = set()
+        self._pending_rows: list[bytes] = []
+        self._pending: list[Values] = []
+        self._pending_bytes = 0
+        self._pending_since = time.monotonic()
+        if not (self.folder / KEY_FILE).is_file():
+            write_text(self.folder / KEY_FILE, json.dumps(asdict(key), indent=1))
+        (self.folder / USED_FILE).touch()
+        self._open_new_shards()
+
+    def __contains__(self, row: bytes) -> bool:
+        """Tell whether a row is on disk and readable."""
+        return row in self._place
+
+    def add(self, rows: Sequence[bytes], values: Values) -> None:
+        """Take rows; they are written when a shard is full or some time has passed."""
+        if not self._pending:
+            self._pending_since = time.monotonic()
+        self._pending_rows.extend(rows)
+        self._pending.append(values)
+        self._pending_bytes += sum(value.nbytes for value in values)
+        if self._pending_bytes >= SHARD_BYTES or time.monotonic() - self._pending_since >= FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was added."""
+        if not self._pending:
+            return
+        values = tuple(torch.cat(column) for column in zip(*self._pending, strict=True))
+        rows, self._pending_rows, self._pending, self._pending_bytes = self._pending_rows, [], [], 0
+        try:
+            path = write_shard(self.folder, rows, values)
+        except OSError as error:
+            raise CacheError(
+                f"cannot write activations to {self.folder}: {error.strerror or error}; free some space, choose another "
+                "--cache-dir, or use --feature-cache ram or off"
+            ) from None
+        self._open(path)
+
+    def read(self, rows: Sequence[bytes]) -> Values:
+        """Give rows as a batch."""
+        first, _ = self._place[rows[0]]
+        batch = tuple(torch.empty(len(rows), *place.shape, dtype=place.dtype) for place in first.values)
+        for i, row in enumerate(rows):
+            shard, number = self._place[row]
+            shard.read_row(number, [value[i] for value in batch])
+        return batch
+
+    @contextmanager
+    def filling(self, reporter: Reporter) -> Iterator[None]:
+        """Hold the store's lock; on entry, see what others have added."""
+        lock = FileLock(self.folder / "filling.lock")
+        if not _acquire_at_once(lock):
+            reporter.say("another run is computing the same activations; waiting for it")
+            lock.acquire()
+        try:
+            self._open_new_shards()
+            yield
+        finally:
+            lock.release()
+
+    def _open_new_shards(self) -> None:
+        for path in sorted(self.folder.glob(f"*{SUFFIX}")):
+            if path in self._opened or path.name.startswith((".", "pending")):
+                continue
+            if is_intact(path):
+                self._open(path)
+            else:
+                path.unlink(missing_ok=True)
+                self._reporter.warn(f"stored activations in {path.name[:12]}... were damaged; computing them again")
+
+    def _open(self, path: Path) -> None:
+        shard = open_shard(path)
+        self._opened.add(path)
+        self._place.update({row: (shard, number) for number, row in enumerate(shard.row_ids)})
+
+
+def _acquire_at_once(lock: FileLock) -> bool:
+    from filelock import Timeout
+
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return False
+    return True
+
+
+def copy_to_ram(store: Store, rows: Sequence[bytes]) -> RamStore:
+    """Read rows into memory, in pieces."""
+    ram = RamStore()
+    wanted = list(dict.fromkeys(rows))
+    for i in range(0, len(wanted), 1024):
+        piece = wanted[i : i + 1024]
+        ram.add(piece, store.read(piece))
+    ram.flush()
+    return ram

@@ -1,0 +1,155 @@
+"""The same words from Python: train, plan, evaluate, load."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from frostline.config import TrainConfig, make_config, read_yaml
+from frostline.errors import ConfigError
+from frostline.files import RunFolder
+from frostline.progress import Reporter, Silent
+from frostline.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from frostline.bundle import Prediction, Predictor
+    from frostline.plan.price import StagePrice
+    from frostline.plan.stages import ParameterCounts
+
+MAY_CHANGE = ("resume", "out", "workers", "device")
+"""Settings that a resumed run may have otherwise than the interrupted one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished training."""
+
+    folder: RunFolder
+    metrics: dict[str, Any]
+    """What `metrics.json` holds."""
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return self.folder.path
+
+    def predict(self, paths: "str | Path | Sequence[str | Path]", *, topk: int = 5) -> "list[Prediction]":
+        """Name what is in pictures, with the best weights."""
+        return load(self.folder.best).predict(paths, topk=topk)
+
+
+def train(
+    data: str | Path, *, reporter: Reporter | None = None, config: str | Path | None = None, **settings: Any
+) -> Run:
+    """Train a classifier.
+
+    Args:
+        data: what to train on, as on the command line.
+        reporter: takes what the run has to say; None is silence.
+        config: a YAML file of settings; those given here go before it.
+        **settings: see `frostline.config.TrainConfig`.
+
+    Raises:
+        FrostlineError: of the kind that fits; nothing of the data is ever changed.
+    """
+    watch = Stopwatch()
+    with watch.span("import"):
+        from frostline.pipeline import train_run
+    merged = _merge(data, config, settings)
+    chosen = _resumed_config(merged) if merged.get("resume") else make_config(**merged)
+    run = _run_folder(chosen)
+    shown = reporter or Silent()
+    if run.metrics.is_file():
+        shown.say(f"{run.path} is complete already")
+        return open_run(run.path)
+    return Run(run, train_run(chosen, run, shown, watch))
+
+
+def plan(
+    data: str | Path, *, reporter: Reporter | None = None, config: str | Path | None = None, **settings: Any
+) -> "list[tuple[StagePrice, ParameterCounts]]":
+    """Price a training's stages on this machine; nothing is trained or stored. Arguments as for `train`."""
+    from frostline.pipeline import prepare, price_plan
+
+    chosen = make_config(**_merge(data, config, settings))
+    return price_plan(prepare(chosen, reporter or Silent(), Stopwatch()))
+
+
+def evaluate(run: str | Path, data: str | Path | None = None, *, reporter: Reporter | None = None) -> dict[str, Any]:
+    """Measure a run's best weights.
+
+    Args:
+        run: a run folder, or with `data` a bundle.
+        data: pictures to measure on (their test split where they have one); None is the run's own test split, or its
+            validation split where it has no test split.
+        reporter: takes progress.
+
+    Returns:
+        The metrics, with `split` naming what was measured.
+    """
+    from frostline.assess import evaluate_on, evaluate_own
+
+    shown = reporter or Silent()
+    return evaluate_own(RunFolder.open(Path(run)), shown) if data is None else evaluate_on(Path(run), str(data), shown)
+
+
+def load(path: str | Path, *, device: str = "cpu") -> "Predictor":
+    """Load a trained model from a run folder or a bundle.
+
+    Raises:
+        BundleError: there is no sound model.
+    """
+    from frostline.bundle import Predictor
+
+    return Predictor(path, device=device)
+
+
+def open_run(path: str | Path) -> Run:
+    """Open a finished run.
+
+    Raises:
+        BundleError: it is no run.
+        ConfigError: it has not finished.
+    """
+    folder = RunFolder.open(Path(path))
+    if not folder.metrics.is_file():
+        raise ConfigError(f"{path} has not finished; go on with `frostline train DATA --out {path} --resume`")
+    return Run(folder, json.loads(folder.metrics.read_text(encoding="utf-8")))
+
+
+def _merge(data: str | Path, config: str | Path | None, settings: dict[str, Any]) -> dict[str, Any]:
+    from_file = read_yaml(Path(config)) if config is not None else {}
+    return {**from_file, **settings, "data": str(data)}
+
+
+def _resumed_config(given: dict[str, Any]) -> TrainConfig:
+    """The interrupted run's settings; those given again must agree with them.
+
+    Raises:
+        ConfigError: no run to go on with, or a setting that contradicts it.
+    """
+    out = given.get("out")
+    if out is None:
+        raise ConfigError("--resume needs --out RUN, the folder of the interrupted run")
+    path = RunFolder(Path(out)).config
+    if not path.is_file():
+        return make_config(**given)  # stopped before it began
+    saved = read_yaml(path)
+    now = make_config(**given).model_dump(mode="json")
+    for name in given:
+        if name not in MAY_CHANGE and now[name] != saved.get(name):
+            raise ConfigError(
+                f"{name}={now[name]!r} contradicts the interrupted run ({saved.get(name)!r}); "
+                "leave it out, or start a new run with another --out"
+            )
+    changed = {name: given[name] for name in MAY_CHANGE if name in given}
+    return make_config(**{**saved, **changed})
+
+
+def _run_folder(config: TrainConfig) -> RunFolder:
+    if config.resume and config.out is not None:
+        return RunFolder(config.out).create()
+    name = f"{Path(config.data.partition(':')[0]).name or 'data'}-{config.model}"
+    return RunFolder.choose(config.out, name).create()

@@ -1,0 +1,198 @@
+"""The bundle: one safetensors file with everything needed to use a model, and the predictor it loads into."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from frostline.activations.compute import Pictures
+from frostline.activations.key import digest_tensors
+from frostline.data.loader import Request, default_workers, examine
+from frostline.data.pictures import FileSource, Picture, natural_key
+from frostline.data.preprocess import Preprocess
+from frostline.data.sources import PICTURE_SUFFIXES
+from frostline.data.views import BASE
+from frostline.errors import BundleError, DataError, WeightsError
+from frostline.files import atomic_write
+from frostline.network.build import Network, NetworkSpec, build
+from frostline.network.weights import fill_exactly
+from frostline.version import __version__
+
+FORMAT = 1
+BATCH = 32
+MAX_PIXELS = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model says about one picture; `error` tells why it says nothing."""
+
+    path: str
+    top: tuple[tuple[str, float], ...] = ()
+    """Classes with their probabilities, most probable first."""
+    error: str = ""
+
+
+def write_bundle(
+    path: Path, network: Network, state: Mapping[str, Tensor], classes: Sequence[str], facts: Mapping[str, Any]
+) -> None:
+    """Write a bundle.
+
+    Args:
+        path: of the new file.
+        network: how the model is built and what its input is.
+        state: all parameters and buffers.
+        classes: names, in the order of the logits.
+        facts: how it was made and how good it is; plain values.
+    """
+    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    header = {
+        "format": FORMAT,
+        "frostline": __version__,
+        "network": network.spec.to_json(),
+        "classes": list(classes),
+        "preprocess": asdict(network.preprocess),
+        "weights": digest_tensors(tensors),
+        "facts": dict(facts),
+    }
+    atomic_write(path, lambda temporary: save_file(tensors, temporary, metadata={"frostline": json.dumps(header)}))
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Read what a bundle says about itself.
+
+    Raises:
+        BundleError: it is no bundle, or of another format.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            header = json.loads((file.metadata() or {})["frostline"])
+    except (OSError, SafetensorError, KeyError, ValueError):
+        raise BundleError(
+            f"{path} is not a frostline model; give a run folder or its weights/best.safetensors"
+        ) from None
+    if header.get("format") != FORMAT:
+        raise BundleError(f"{path} has format {header.get('format')}, this version reads {FORMAT}; update frostline")
+    return dict(header)
+
+
+def load_network(path: Path) -> tuple[Network, tuple[str, ...]]:
+    """Build the network of a bundle with its weights; give it and the class names.
+
+    Raises:
+        BundleError: damaged, foreign, or of another format.
+    """
+    header = read_header(path)
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise BundleError(f"cannot read {path}: {error}") from None
+    if digest_tensors(tensors) != header["weights"]:
+        raise BundleError(
+            f"{path} is damaged: its weights do not match their digest; take another copy, or train again"
+        )
+    network = build(NetworkSpec.from_json(header["network"]))
+    preprocess = Preprocess(**{k: tuple(v) if isinstance(v, list) else v for k, v in header["preprocess"].items()})
+    try:
+        fill_exactly(network, tensors, str(path))
+    except WeightsError as error:
+        raise BundleError(str(error)) from None
+    network = Network(network.spec, network.module, network.head, preprocess, network.aliases, network.old_head)
+    return network, tuple(header["classes"])
+
+
+class Predictor:
+    """A trained model, ready to name what is in pictures.
+
+    Args:
+        path: a bundle, or a run folder.
+        device: where to compute.
+
+    Raises:
+        BundleError: there is no sound model at `path`.
+    """
+
+    def __init__(self, path: str | Path, *, device: str = "cpu") -> None:
+        file = Path(path) / "weights" / "best.safetensors" if Path(path).is_dir() else Path(path)
+        if not file.is_file():
+            raise BundleError(f"no model at {path}; give a run folder that has finished, or a bundle")
+        network, self.classes = load_network(file)
+        self.preprocess = network.preprocess
+        self._device = torch.device(device)
+        self._forward = _forward(network).to(self._device)
+
+    def predict(
+        self, paths: str | Path | Sequence[str | Path], *, topk: int = 5, workers: int | None = None
+    ) -> list[Prediction]:
+        """Name what is in pictures; a damaged one gets an `error` instead of classes.
+
+        Args:
+            paths: files, or folders to search for pictures.
+            topk: how many classes to give.
+            workers: decoding processes.
+
+        Raises:
+            DataError: a path does not exist, or a folder holds no picture.
+        """
+        listed = [paths] if isinstance(paths, str | Path) else list(paths)
+        files = [file for path in listed for file in _pictures_at(Path(path))]
+        source = FileSource("predict", [Picture(str(file), "") for file in files], Path.cwd())
+        processes = default_workers() if workers is None else workers
+        findings = [
+            found
+            for batch in examine(
+                source, channels=self.preprocess.channels, max_pixels=MAX_PIXELS, workers=processes, known_good=set()
+            )
+            for found in batch
+        ]
+        predictions = [Prediction(str(file), error=found.damage) for file, found in zip(files, findings, strict=True)]
+        good = [Request(i, found.digest, BASE) for i, found in enumerate(findings) if not found.damage]
+        pictures = Pictures(source, self.preprocess, MAX_PIXELS, processes)
+        for request, row in zip(good, self._probabilities(pictures, good), strict=True):
+            predictions[request.position] = Prediction(str(files[request.position]), self._top(row, topk))
+        return predictions
+
+    def logits(self, pixels: Tensor) -> Tensor:
+        """Give float32 logits (batch, classes) of uint8 pixels (batch, channels, size, size)."""
+        with torch.no_grad():
+            logits: Tensor = self._forward(self.preprocess.normalise(pixels.to(self._device)))
+        return logits.float()
+
+    def _probabilities(self, pictures: Pictures, requests: Sequence[Request]) -> Iterator[Tensor]:
+        batches = [requests[i : i + BATCH] for i in range(0, len(requests), BATCH)]
+        for pixels in pictures.load(batches):
+            yield from self.logits(pixels).softmax(dim=1).cpu()
+
+    def _top(self, row: Tensor, topk: int) -> tuple[tuple[str, float], ...]:
+        values, places = row.topk(min(topk, len(self.classes)))
+        return tuple((self.classes[place], float(value)) for value, place in zip(values, places.tolist(), strict=True))
+
+
+def _forward(network: Network) -> torch.nn.Module:
+    """The network as one module from pixels to logits, in evaluation mode."""
+    if not network.spec.taps:
+        return network.module.eval()
+    return torch.fx.GraphModule(network.module, network.trace().evaluating.graph).eval()
+
+
+def _pictures_at(path: Path) -> list[Path]:
+    if path.is_dir():
+        found = [
+            file for file in path.rglob("*") if file.suffix.lower() in PICTURE_SUFFIXES and not _is_hidden(file, path)
+        ]
+        if not found:
+            raise DataError(f"no picture in {path}; looked for {', '.join(PICTURE_SUFFIXES)}")
+        return sorted(found, key=lambda file: natural_key(str(file)))
+    if not path.is_file():
+        raise DataError(f"no file or folder {path}; give pictures, or folders of pictures")
+    return [path]
+
+
+def _is_hidden(file: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(root).parts)

@@ -1,0 +1,259 @@
+"""The command line: parse, call the API, print, exit with a code. Nothing heavy is imported before a command runs."""
+
+import inspect
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import click
+import typer
+from pydantic.fields import FieldInfo
+
+from frostline.config import TrainConfig
+from frostline.console import Terminal
+from frostline.errors import FrostlineError, UsageError
+from frostline.version import __version__
+
+INTERRUPTED, TERMINATED = 130, 143
+
+app = typer.Typer(
+    name="frostline",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Transfer learning for image classification that computes a frozen layer once.",
+)
+cache_app = typer.Typer(no_args_is_help=True, help="List, check and shrink the store of activations.")
+app.add_typer(cache_app, name="cache")
+
+
+class Terminated(SystemExit):
+    """Raised by SIGTERM, so that files are closed and locks released."""
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app(standalone_mode=False)
+    except click.ClickException as error:
+        _fail(error.format_message().replace("\n", " "), UsageError.exit_code)
+    except FrostlineError as error:
+        _fail(str(error).replace("\n", " "), error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _fail("interrupted; a training goes on with --resume --out RUN", INTERRUPTED)
+    except Terminated:
+        _fail("terminated; a training goes on with --resume --out RUN", TERMINATED)
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated(TERMINATED)
+
+
+def _fail(message: str, code: int) -> None:
+    sys.stderr.write(f"frostline: {message}\n")
+    sys.exit(code)
+
+
+def _print(text: str = "") -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the flags that `TrainConfig` defines; it receives those that were used."""
+
+    def run(data: str, config: Path | None, **given: Any) -> None:
+        command(data, config, {name: value for name, value in given.items() if value is not None})
+
+    parameters = [
+        inspect.Parameter(
+            "data",
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=Annotated[str, typer.Argument(help=TrainConfig.model_fields["data"].description)],
+        ),
+        inspect.Parameter(
+            "config",
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[Path | None, typer.Option(help="YAML file of settings; flags go before it.")],
+        ),
+    ]
+    parameters += [_flag(name, field) for name, field in TrainConfig.model_fields.items() if name != "data"]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by typer
+    run.__doc__, run.__name__ = command.__doc__, command.__name__
+    return run
+
+
+def _flag(name: str, field: FieldInfo) -> inspect.Parameter:
+    flag = f"--{name.replace('_', '-')}"
+    kind, default = _plain_type(field.annotation), field.default
+    allowed = "|".join(map(str, get_args(field.annotation))) if get_origin(field.annotation) is Literal else None
+    shown = "" if default is None or kind is bool else f" [default: {default}]"
+    option = typer.Option(flag, help=f"{field.description}{shown}", show_default=False, metavar=allowed)
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+    )
+
+
+def _plain_type(annotation: Any) -> Any:
+    """The type that the parser reads; ranges and choices are left to `TrainConfig`, which words them better."""
+    kinds = [kind for kind in (annotation, *get_args(annotation)) if kind in {bool, int, float, str, Path}]
+    if get_origin(annotation) is Literal:
+        return type(get_args(annotation)[0])
+    return kinds[0]
+
+
+@app.command()
+@_with_settings
+def train(data: str, config: Path | None, given: dict[str, Any]) -> None:
+    """Train a classifier on labelled pictures and write a run folder."""
+    from frostline import api
+
+    run = api.train(data, reporter=Terminal(), config=config, **given)
+    if run.metrics:
+        _print(_result(run))
+
+
+@app.command()
+@_with_settings
+def plan(data: str, config: Path | None, given: dict[str, Any]) -> None:
+    """Show what a training would cost, stage by stage; trains nothing."""
+    from frostline import api
+    from frostline.tables import plan_table
+
+    _print(plan_table(api.plan(data, reporter=Terminal(), config=config, **given)))
+
+
+@app.command()
+def quickstart(out: Annotated[Path | None, typer.Option(help="Run folder.")] = None) -> None:
+    """Do the main job on what ships with the package; needs no network."""
+    from frostline import api
+    from frostline.quickstart import NEXT_STEPS, SETTINGS
+
+    run = api.train("digits", reporter=Terminal(), **SETTINGS, **({"out": out} if out else {}))
+    _print(_result(run))
+    _print(NEXT_STEPS.format(run=run.path))
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Run folder, or a bundle where DATA is given.")],
+    data: Annotated[str | None, typer.Argument(help="Other pictures to measure on.")] = None,
+    format: Annotated[str, typer.Option(help="table or json.")] = "table",
+) -> None:
+    """Measure a trained model on its own sealed split, or on other pictures."""
+    from frostline import api
+    from frostline.tables import metrics_table, to_json
+
+    _choose("--format", format, ("table", "json"))
+    metrics = api.evaluate(run, data, reporter=Terminal())
+    _print(to_json(metrics) if format == "json" else metrics_table(metrics))
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="Run folder or bundle.")],
+    paths: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
+    topk: Annotated[int, typer.Option(min=1, help="Classes to give per picture.")] = 5,
+    format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",
+) -> None:
+    """Name what is in pictures."""
+    from frostline import api
+    from frostline.tables import predictions_csv, predictions_json, predictions_table
+
+    write = {"table": predictions_table, "csv": predictions_csv, "json": predictions_json}
+    _choose("--format", format, tuple(write))
+    predictions = api.load(run).predict(paths, topk=topk)
+    _print(write[format](predictions))
+    damaged = [prediction for prediction in predictions if prediction.error]
+    if damaged:
+        Terminal().warn(f"{len(damaged)} of {len(predictions)} pictures could not be read")
+    if len(damaged) == len(predictions):
+        raise SystemExit(FrostlineError.exit_code)
+
+
+@app.command()
+def summary(
+    model: Annotated[str, typer.Argument(help="Network, as for --model.")],
+    input: Annotated[str | None, typer.Option(help="Channels x height x width, e.g. 3x224x224.")] = None,
+    classes: Annotated[int, typer.Option(min=2, help="Number of classes.")] = 1000,
+    head: Annotated[str, typer.Option(help="Head, as for training.")] = "official",
+) -> None:
+    """Show a network's layers and the places where it can be cut."""
+    from frostline.tables import summary_table
+
+    _print(summary_table(model, input, classes, head))
+
+
+@cache_app.command("ls")
+def cache_ls(cache_dir: Annotated[Path | None, typer.Option(help="Home of the store.")] = None) -> None:
+    """List the stores of activations, most recently used first."""
+    from frostline.activations.housekeeping import list_stores
+    from frostline.files import default_cache_dir
+    from frostline.tables import stores_table
+
+    _print(stores_table(list_stores(cache_dir or default_cache_dir())))
+
+
+@cache_app.command("verify")
+def cache_verify(cache_dir: Annotated[Path | None, typer.Option(help="Home of the store.")] = None) -> None:
+    """Check every stored activation against its digest; remove what is damaged."""
+    from frostline.activations.housekeeping import verify_stores
+    from frostline.files import default_cache_dir
+
+    damaged = verify_stores(cache_dir or default_cache_dir())
+    for path in damaged:
+        _print(f"removed {path}: damaged; its rows are computed again when needed")
+    if not damaged:
+        _print("every shard is intact")
+
+
+@cache_app.command("prune")
+def cache_prune(
+    limit: Annotated[str, typer.Option(help="Size to shrink to, e.g. 5GB; 0B removes all.")] = "20GB",
+    cache_dir: Annotated[Path | None, typer.Option(help="Home of the store.")] = None,
+) -> None:
+    """Remove the least recently used stores above a size."""
+    from frostline.activations.housekeeping import prune_stores
+    from frostline.config import parse_bytes
+    from frostline.files import default_cache_dir
+
+    removed = prune_stores(cache_dir or default_cache_dir(), parse_bytes(limit))
+    _print(f"removed {len(removed)} stores, {sum(store.bytes for store in removed) / 1e6:.0f} MB")
+
+
+def _version(value: bool) -> None:
+    if value:
+        _print(f"frostline {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Transfer learning for image classification that computes a frozen layer once."""
+
+
+def _choose(flag: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise UsageError(f"{flag} {value!r} is not known; allowed are {', '.join(allowed)}")
+
+
+def _result(run: Any) -> str:
+    """The last lines of a training."""
+    metrics = run.metrics
+    val, test = metrics["val"], metrics["test"]
+    shown = f"validation {val['accuracy']:.1%}"
+    if test["accuracy"] is not None:
+        shown += f", test {test['accuracy']:.1%} ({test['count']} pictures, read once)"
+    rows, computed = metrics["activations"]["rows"], metrics["activations"]["computed"]
+    return (
+        f"best epoch {metrics['best']['epoch']}: {shown}\n"
+        f"{metrics['seconds']['total']:.1f} s; {rows} rows of activations, {computed} of them computed now\n"
+        f"run folder {run.path}"
+    )

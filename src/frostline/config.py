@@ -1,0 +1,144 @@
+"""Every setting of a training, defined once: the YAML keys and the command line's flags both derive from `TrainConfig`."""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from frostline.errors import ConfigError
+
+DEFAULT_MODEL = "efficientnet_lite0"
+
+
+class TrainConfig(BaseModel):
+    """What to train, on what, and how; everything has a default but `data`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    data: str = Field(
+        description="Folder of class folders, folder with train/ and val/ or test/, CSV or Parquet file, "
+        "or a name: digits, cifar10, fashion-mnist, mnist (name:FOLDER where the files are at hand).",
+        min_length=1,
+    )
+    model: str = Field(
+        DEFAULT_MODEL, description="Network: vgg11..vgg19[_bn], resnet18.., any of torchvision's, or timm:NAME."
+    )
+    weights: str = Field("imagenet", description="Starting weights: imagenet, none, a file, or an earlier run.")
+    stages: str | None = Field(
+        None, description='Plan, e.g. "head:5, layer4:5@1e-4, all:10@1e-5": first part that trains : epochs [@ rate].'
+    )
+    epochs: int | None = Field(None, ge=1, description="Epochs of the default one-stage plan (head, or all).")
+    augment: str = Field("none", description="Views of a training picture: none, flip, crops:K, or random.")
+    image_size: int | None = Field(None, ge=8, le=4096, description="Side of the square input in pixels.")
+    channels: Literal[1, 3] = Field(3, description="Input channels: 3 colour, 1 grey.")
+    width: float = Field(1.0, gt=0, le=4, description="Factor on the widths of frostline's own VGG and ResNet.")
+    dropout: float = Field(0.5, ge=0, lt=1, description="Dropout in VGG's hidden layers and in --head mlp.")
+    head: Literal["linear", "mlp", "multi", "official", "small"] = Field(
+        "linear", description="New head; official and small keep VGG's hidden layers (4096-4096, 512-512)."
+    )
+    init: Literal["default", "he", "xavier"] = Field("default", description="Initial values of untrained layers.")
+    allow_missing: str | None = Field(
+        None, description='Parts that the weights file may lack, e.g. "classifier"; the head may always be missing.'
+    )
+    batch_size: int = Field(32, ge=1, description="Pictures per step, over all processes together.")
+    lr: float | None = Field(None, gt=0, description="Learning rate of stages that do not name one.")
+    optimizer: Literal["sgd", "adam", "adamw"] = Field("adamw", description="Optimizer.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD.")
+    weight_decay: float = Field(1e-4, ge=0, description="Weight decay (decoupled for adamw).")
+    schedule: str = Field(
+        "cosine",
+        description="Learning rate within a stage: constant, step:N[:F], exponential[:N[:F]], cosine[:WARMUP_EPOCHS], "
+        "onecycle[:SHARE], plateau[:F[:PATIENCE]].",
+    )
+    patience: int | None = Field(None, ge=1, description="Stop a stage after so many epochs without a better one.")
+    seed: int = Field(0, ge=0, description="Everything random is a function of it.")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="Arithmetic; auto: bf16 where it is fast.")
+    feature_cache: Literal["auto", "ram", "disk", "off"] = Field(
+        "auto", description="Where frozen activations are kept; auto decides by price, ram keeps nothing afterwards."
+    )
+    cache_dir: Path | None = Field(None, description="Home of the activation store and of downloaded data.")
+    cache_limit: str = Field("20GB", description="Size above which least recently used activations are removed.")
+    val: float = Field(0.15, gt=0, lt=1, description="Share for validation, where DATA has no such split.")
+    test: float | None = Field(
+        None, ge=0, lt=1, description="Share for testing (0.15 where DATA has no split at all, else none)."
+    )
+    max_damaged: float = Field(0.05, ge=0, le=1, description="Share of damaged pictures above which to stop.")
+    max_pixels: int = Field(50_000_000, ge=1, description="Pictures with more pixels are refused.")
+    workers: int | None = Field(None, ge=0, description="Processes that decode pictures (default: one per core).")
+    out: Path | None = Field(None, description="Run folder (default: runs/<data>-<model>, numbered when it exists).")
+    resume: bool = Field(False, description="Go on with the interrupted run in --out.")
+
+    @model_validator(mode="after")
+    def _one_source_of_epochs(self) -> Self:
+        if self.epochs is not None and self.stages is not None:
+            raise ValueError("epochs: belongs to the default plan; with stages, write the epochs there (head:5)")
+        return self
+
+    @model_validator(mode="after")
+    def _shares_leave_something(self) -> Self:
+        if self.val + (self.test or 0) >= 1:
+            raise ValueError(f"val, test: {self.val} and {self.test} leave no picture to train on; lower them")
+        return self
+
+    def to_yaml(self) -> str:
+        """Give the settings as YAML that `read_yaml` takes back."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def make_config(**settings: Any) -> TrainConfig:
+    """Build a `TrainConfig`; every setting not given keeps its default.
+
+    Raises:
+        ConfigError: one line naming the first wrong setting, its value and what is allowed.
+    """
+    try:
+        return TrainConfig(**settings)
+    except ValidationError as error:
+        raise ConfigError(_one_line(error)) from None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read settings from a YAML file.
+
+    Raises:
+        ConfigError: the file is missing or is not a mapping of settings.
+    """
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = str(error).replace("\n", " ")
+        raise ConfigError(
+            f"cannot read settings from {path}: {reason}; give a YAML file of `name: value` lines"
+        ) from None
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{path} holds no settings; expected lines such as `model: resnet18`")
+    return settings
+
+
+def parse_bytes(text: str) -> int:
+    """Read a size such as `500MB`, `20GB` or `1.5TB` (powers of 1000) as bytes.
+
+    >>> parse_bytes("1.5GB")
+    1500000000
+    """
+    units = {"TB": 10**12, "GB": 10**9, "MB": 10**6, "KB": 10**3, "B": 1}
+    upper = text.strip().upper()
+    for unit, factor in units.items():
+        if upper.endswith(unit):
+            try:
+                return int(float(upper.removesuffix(unit)) * factor)
+            except ValueError:
+                break
+    raise ConfigError(f"size {text!r} is not understood; write for example 500MB or 20GB")
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(TrainConfig.model_fields)
+        return f"no setting is called {name!r}; there are {known}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{name}={first['input']!r}: {message}" if name else message

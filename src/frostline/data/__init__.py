@@ -1,0 +1,1 @@
+"""Pictures: where they come from, the index, splits, decoding, views."""

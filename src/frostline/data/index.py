@@ -1,0 +1,161 @@
+"""The index: every usable picture with its content's digest, label and split; and what had to be left out."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from frostline.data.loader import Finding, examine
+from frostline.data.pictures import Picture, Source, first_few, natural_key
+from frostline.data.split import SplitName, assign_splits
+from frostline.errors import DataError
+from frostline.progress import Reporter
+
+SPLIT_NAMES: tuple[SplitName, ...] = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One usable picture."""
+
+    position: int
+    """In the source, for reading it."""
+    path: str
+    digest: str
+    """BLAKE3 of its bytes."""
+    label: int
+    """Place of its class in `Index.classes`."""
+    split: SplitName
+    group: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A picture that was left out, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Index:
+    """The table of pictures."""
+
+    source: Source
+    classes: tuple[str, ...]
+    images: tuple[Image, ...]
+    skipped: tuple[Skipped, ...]
+
+    def of(self, split: SplitName) -> list[Image]:
+        """Pictures of one split, in the source's order."""
+        return [image for image in self.images if image.split == split]
+
+    def counts(self) -> dict[str, int]:
+        """Number of pictures in each split, and skipped."""
+        found = Counter(image.split for image in self.images)
+        return {**{name: found[name] for name in SPLIT_NAMES}, "skipped": len(self.skipped)}
+
+
+def build_index(
+    source: Source,
+    *,
+    channels: int,
+    max_pixels: int,
+    max_damaged: float,
+    val: float,
+    test: float | None,
+    seed: int,
+    workers: int,
+    known_good: set[bytes],
+    reporter: Reporter,
+) -> Index:
+    """Digest and check every picture, leave out the damaged, and give each of the others a split.
+
+    Args:
+        source: where the pictures are.
+        channels: 1 or 3.
+        max_pixels: pictures with more are refused.
+        max_damaged: share of damaged pictures above which to stop.
+        val: share for validation, where the source has no such split.
+        test: share for testing; None is 0.15 where the source has no split at all, else nothing.
+        seed: the split is a function of it and of the pictures' content.
+        workers: processes that decode.
+        known_good: digests of pictures that need no decoding; what proves good is added.
+        reporter: shows progress and what was left out.
+
+    Raises:
+        DataError: too many damaged, fewer than two classes, a class without pictures, an empty split.
+    """
+    findings = _examine_all(source, channels, max_pixels, workers, known_good, reporter)
+    pictures = source.pictures
+    skipped = tuple(Skipped(pictures[i].path, found.damage) for i, found in enumerate(findings) if found.damage)
+    _report_skipped(skipped, len(pictures), max_damaged, reporter)
+    usable = [i for i, found in enumerate(findings) if not found.damage]
+    classes = class_names(source)
+    lost = _training_labels(pictures) - _training_labels([pictures[i] for i in usable])
+    if lost:
+        raise DataError(f"no usable training picture is left of class {first_few(sorted(lost))}; add some or remove it")
+    label_of = {name: label for label, name in enumerate(classes)}
+    splits = assign_splits(
+        [pictures[i] for i in usable], [findings[i].digest for i in usable], val=val, test=test, seed=seed
+    )
+    images = tuple(
+        Image(i, pictures[i].path, findings[i].digest, label_of[pictures[i].label], split, pictures[i].group)
+        for i, split in zip(usable, splits, strict=True)
+    )
+    index = Index(source, classes, images, skipped)
+    _check_splits(index)
+    return index
+
+
+def _examine_all(
+    source: Source, channels: int, max_pixels: int, workers: int, known_good: set[bytes], reporter: Reporter
+) -> list[Finding]:
+    total = len(source.pictures)
+    findings: list[Finding] = []
+    with reporter.bar(total, "checking pictures") as advance:
+        for batch in examine(source, channels=channels, max_pixels=max_pixels, workers=workers, known_good=known_good):
+            findings.extend(batch)
+            advance(len(batch))
+    known_good.update(bytes.fromhex(found.digest) for found in findings if not found.damage)
+    return findings
+
+
+def _report_skipped(skipped: Sequence[Skipped], total: int, max_damaged: float, reporter: Reporter) -> None:
+    if not skipped:
+        return
+    shown = first_few([f"{item.path} ({item.reason})" for item in skipped])
+    if len(skipped) > max_damaged * total:
+        raise DataError(
+            f"{len(skipped)} of {total} pictures are damaged, more than {max_damaged:.0%}: {shown}; "
+            "repair or remove them, or raise --max-damaged"
+        )
+    reporter.warn(f"left out {len(skipped)} of {total} pictures: {shown}")
+
+
+def class_names(source: Source) -> tuple[str, ...]:
+    """Classes in order, from the training pictures alone; every other label must be among them.
+
+    Raises:
+        DataError: fewer than two, or a label that training does not have.
+    """
+    classes = source.classes or tuple(sorted(_training_labels(source.pictures), key=natural_key))
+    unknown = sorted({picture.label for picture in source.pictures} - set(classes), key=natural_key)
+    if unknown:
+        raise DataError(f"class {first_few(unknown)} has no training picture; there are {first_few(classes, 10)}")
+    if len(classes) < 2:
+        found = f"only one class, {classes[0]!r}" if classes else "no class"
+        raise DataError(f"{found} found; classification needs at least two, each in a folder (or label) of its own")
+    return classes
+
+
+def _training_labels(pictures: Sequence[Picture]) -> set[str]:
+    return {picture.label for picture in pictures if picture.split in {None, "train"}}
+
+
+def _check_splits(index: Index) -> None:
+    counts = index.counts()
+    for name in ("train", "val"):
+        if not counts[name]:
+            raise DataError(
+                f"the {name} split is empty ({len(index.images)} pictures in all); add pictures or raise --val"
+            )

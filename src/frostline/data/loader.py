@@ -1,0 +1,144 @@
+"""Read and decode pictures in worker processes, in the order asked for; the number of workers changes no result."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from frostline.data.decode import decode
+from frostline.data.pictures import Source
+from frostline.data.preprocess import Preprocess
+from frostline.data.views import show
+from frostline.errors import DataError, DecodeError
+from frostline.files import digest_bytes
+
+EXAMINED_AT_ONCE = 32
+WORTH_WORKERS = 32
+"""Fewer pictures than this are read in the process itself: starting workers would cost more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What examining a picture found: its content's digest, and the damage ("" where there is none)."""
+
+    digest: str
+    damage: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One view of one picture."""
+
+    position: int
+    digest: str
+    view: str
+
+
+def default_workers() -> int:
+    """One process per core."""
+    return os.cpu_count() or 1
+
+
+def digest_content(content: bytes | np.ndarray) -> str:
+    """Digest encoded bytes, or pixels with their shape."""
+    if isinstance(content, bytes):
+        return digest_bytes(content)
+    return digest_bytes(repr((content.shape, str(content.dtype))).encode() + np.ascontiguousarray(content).tobytes())
+
+
+def examine(
+    source: Source, *, channels: int, max_pixels: int, workers: int, known_good: set[bytes]
+) -> Iterator[list[Finding]]:
+    """Digest every picture and decode those not known to be good, a batch at a time, in the source's order."""
+    examiner = _Examiner(source, channels, max_pixels, known_good)
+    positions = range(len(source.pictures))
+    batches = [list(positions[i : i + EXAMINED_AT_ONCE]) for i in range(0, len(positions), EXAMINED_AT_ONCE)]
+    yield from _run(examiner, batches, workers, total=len(positions))
+
+
+def load(
+    source: Source, preprocess: Preprocess, batches: Sequence[Sequence[Request]], *, max_pixels: int, workers: int
+) -> Iterator[Tensor]:
+    """Give each batch of views as uint8 (batch, channels, size, size).
+
+    Raises:
+        DataError: a picture has changed, or cannot be read any more, since it was examined.
+    """
+    viewer = _Viewer(source, preprocess, max_pixels)
+    for views in _run(viewer, batches, workers, total=sum(map(len, batches))):
+        if isinstance(views, str):
+            raise DataError(views)
+        yield views
+
+
+class _Examiner(Dataset[Any]):
+    """Takes positions, gives findings."""
+
+    def __init__(self, source: Source, channels: int, max_pixels: int, known_good: set[bytes]) -> None:
+        self.source, self.channels, self.max_pixels, self.known_good = source, channels, max_pixels, known_good
+
+    def __getitems__(self, positions: Sequence[int]) -> list[Finding]:
+        return [self._find(position) for position in positions]
+
+    def _find(self, position: int) -> Finding:
+        digest = ""
+        try:
+            content = self.source.read(position)
+            digest = digest_content(content)
+            if bytes.fromhex(digest) not in self.known_good:
+                decode(content, channels=self.channels, max_pixels=self.max_pixels)
+        except DecodeError as error:
+            return Finding(digest, str(error))
+        return Finding(digest, "")
+
+
+class _Viewer(Dataset[Any]):
+    """Takes requests, gives a tensor; or, since an error from another process loses its type, a message."""
+
+    def __init__(self, source: Source, preprocess: Preprocess, max_pixels: int) -> None:
+        self.source, self.preprocess, self.max_pixels = source, preprocess, max_pixels
+
+    def __getitems__(self, requests: Sequence[Request]) -> Tensor | str:
+        try:
+            return torch.from_numpy(np.stack([self._view(request) for request in requests]))
+        except (DataError, DecodeError) as error:
+            return str(error)
+
+    def _view(self, request: Request) -> np.ndarray:
+        path = self.source.pictures[request.position].path
+        try:
+            content = self.source.read(request.position)
+            if digest_content(content) != request.digest:
+                raise DataError(f"{path} has changed since this run examined it; start the run again")
+            picture = decode(content, channels=self.preprocess.channels, max_pixels=self.max_pixels)
+        except DecodeError as error:
+            raise DataError(f"{path} cannot be read any more ({error}); start the run again") from None
+        return show(picture, request.view, request.digest, self.preprocess)
+
+
+def _run(dataset: Dataset[Any], batches: Sequence[Any], workers: int, *, total: int) -> Iterator[Any]:
+    """Map batches through the dataset, in worker processes where that pays; results come in order."""
+    workers = min(workers, len(batches)) if total >= WORTH_WORKERS else 0
+    yield from DataLoader(dataset, batch_sampler=_Batches(batches), num_workers=workers, collate_fn=_as_is)
+
+
+class _Batches(torch.utils.data.Sampler[Any]):
+    """A ready list of batches in the place of a sampler."""
+
+    def __init__(self, batches: Sequence[Any]) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+def _as_is(batch: Any) -> Any:
+    return batch

@@ -1,0 +1,107 @@
+"""Views: the deterministic variants of a picture that training shows in turn.
+
+A view is a function of (picture, view name) alone, so its activations can be stored. Image i shows, in epoch e, view
+`(start_i + e) mod V` (alternating flip, arXiv 2404.00498, for V = 2). `random` has a new view for every epoch.
+"""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from frostline.data.preprocess import Preprocess
+from frostline.errors import ConfigError
+from frostline.randomness import seed_of
+
+BASE = "base"
+MIRROR = "mirror"
+_SCALE = (0.08, 1.0)
+_ASPECT = (3 / 4, 4 / 3)
+_TRIES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """Which views training shows.
+
+    `names` lists them; it is empty for `random`, whose views are named after seed and epoch and never come back.
+    """
+
+    text: str
+    names: tuple[str, ...]
+
+    @property
+    def can_be_stored(self) -> bool:
+        """Whether there are finitely many."""
+        return bool(self.names)
+
+    def of(self, digest: str, *, seed: int, epoch: int) -> str:
+        """Name the view that a picture shows in an epoch.
+
+        Args:
+            digest: of the picture's content, hexadecimal.
+            seed: of the run.
+            epoch: counted over all stages.
+        """
+        if not self.names:
+            return f"random-{seed}-{epoch}"
+        start = int(digest[:8], 16) + seed_of(seed, "first view") % len(self.names)
+        return self.names[(start + epoch) % len(self.names)]
+
+
+def parse_views(text: str) -> Views:
+    """Read `none`, `flip`, `crops:K` or `random`.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    match = re.fullmatch(r"crops:([1-9]\d{0,2})", text)
+    if match:
+        return Views(text, tuple(f"crop-{number}" for number in range(int(match[1]))))
+    known = {"none": (BASE,), "flip": (BASE, MIRROR), "random": ()}
+    if text not in known:
+        raise ConfigError(f"--augment {text!r} is not known; allowed are none, flip, crops:K (K from 1 to 999), random")
+    return Views(text, known[text])
+
+
+def show(picture: Image.Image, view: str, digest: str, preprocess: Preprocess) -> np.ndarray:
+    """Give a view of a decoded picture: uint8 (channels, size, size).
+
+    Resizing and cropping are one step with antialiasing. Any view but `base` and `mirror` is a seeded random resized
+    crop, flipped every other time (scale 0.08 to 1, aspect 3/4 to 4/3, arXiv 1409.4842).
+    """
+    if view in {BASE, MIRROR}:
+        box, mirrored = _centre_box(picture.size, preprocess), view == MIRROR
+    else:
+        box, mirrored = _random_box(picture.size, seed_of(digest, view))
+    side = (preprocess.size, preprocess.size)
+    shown = picture.resize(side, Image.Resampling[preprocess.interpolation.upper()], box=box)
+    pixels = np.asarray(shown)
+    pixels = pixels[:, ::-1] if mirrored else pixels
+    planes = pixels[np.newaxis] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    return np.ascontiguousarray(planes)
+
+
+def _centre_box(size: tuple[int, int], preprocess: Preprocess) -> tuple[float, float, float, float]:
+    """The part of the picture that is left when its shorter side becomes `resize` and the centre is cropped."""
+    width, height = size
+    side = preprocess.size / preprocess.resize * min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    return left, top, left + side, top + side
+
+
+def _random_box(size: tuple[int, int], seed: int) -> tuple[tuple[float, float, float, float], bool]:
+    width, height = size
+    draw = np.random.default_rng(seed)
+    mirrored = bool(draw.random() < 0.5)
+    for _ in range(_TRIES):
+        area = width * height * draw.uniform(*_SCALE)
+        aspect = np.exp(draw.uniform(*np.log(_ASPECT)))
+        w, h = float(np.sqrt(area * aspect)), float(np.sqrt(area / aspect))
+        if w <= width and h <= height:
+            left, top = draw.uniform(0, width - w), draw.uniform(0, height - h)
+            return (left, top, left + w, top + h), mirrored
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    return (left, top, left + side, top + side), mirrored

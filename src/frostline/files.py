@@ -1,0 +1,184 @@
+"""Files that are whole or absent: atomic writes, digests, the run folder."""
+
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+from blake3 import blake3
+
+from frostline.errors import BundleError, ConfigError
+
+
+def digest_bytes(content: bytes) -> str:
+    """BLAKE3 of the content, 64 hexadecimal digits."""
+    return blake3(content).hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """BLAKE3 of a file's content, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        hasher = blake3()
+        while block := file.read(1 << 22):
+            hasher.update(block)
+    return hasher.hexdigest()
+
+
+def atomic_write(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file beside `path`, make it durable, then put it in place in one step.
+
+    A reader sees the old file or the new one, never a part; an open or mapped old file stays intact.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file atomically, with `\\n` line ends on every system."""
+    atomic_write(path, lambda temporary: _write_bytes(temporary, text.encode()))
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":  # a folder cannot be opened for syncing elsewhere
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def default_cache_dir() -> Path:
+    """Where stored activations and downloads live: `FROSTLINE_CACHE`, or the platform's cache folder."""
+    chosen = os.environ.get("FROSTLINE_CACHE")
+    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("frostline", appauthor=False))
+
+
+def make_private(folder: Path) -> Path:
+    """Create a folder that its user alone can read.
+
+    Raises:
+        ConfigError: it cannot be created or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(f"cannot write to {folder}: {error.strerror or error}; choose another folder") from None
+    return folder
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The folder of one training and the names of what lies in it."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The settings of the run."""
+        return self.path / "config.yaml"
+
+    @property
+    def split(self) -> Path:
+        """Which picture is in which split."""
+        return self.path / "split.csv"
+
+    @property
+    def results(self) -> Path:
+        """A row per epoch."""
+        return self.path / "results.csv"
+
+    @property
+    def steps(self) -> Path:
+        """The loss of every step."""
+        return self.path / "steps.csv"
+
+    @property
+    def metrics(self) -> Path:
+        """The numbers of the run; written last, so its presence means that the run is complete."""
+        return self.path / "metrics.json"
+
+    @property
+    def best(self) -> Path:
+        """The bundle with the best weights by validation."""
+        return self.path / "weights" / "best.safetensors"
+
+    @property
+    def last(self) -> Path:
+        """The bundle with the weights after the last epoch."""
+        return self.path / "weights" / "last.safetensors"
+
+    @property
+    def state(self) -> Path:
+        """What a resumed run starts from."""
+        return self.path / "state" / "state.safetensors"
+
+    def create(self) -> "RunFolder":
+        """Make the folder and its sub-folders.
+
+        Raises:
+            ConfigError: it cannot be written.
+        """
+        try:
+            for folder in (self.path, self.best.parent, self.state.parent):
+                folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path):
+                pass
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write the run to {self.path}: {error.strerror or error}; choose another folder with --out"
+            ) from None
+        return self
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """Open an existing run.
+
+        Raises:
+            BundleError: the folder is missing or is not a run.
+        """
+        run = cls(path)
+        if not run.config.is_file():
+            raise BundleError(f"{path} is not a run folder (it has no config.yaml); give the folder that training made")
+        return run
+
+    @classmethod
+    def choose(cls, out: Path | None, default_name: str) -> "RunFolder":
+        """Give `out`, or the first free `runs/NAME`, `runs/NAME-2`, ...
+
+        Raises:
+            ConfigError: `out` holds something already.
+        """
+        if out is not None:
+            if out.exists() and (not out.is_dir() or any(out.iterdir())):
+                raise ConfigError(
+                    f"--out {out} exists already; choose another folder, or add --resume to go on with that run"
+                )
+            return cls(out)
+        name = re.sub(r"[^\w.-]+", "-", default_name).strip("-.") or "run"
+        base = Path("runs") / name
+        number = 2
+        path = base
+        while path.exists():
+            path = base.with_name(f"{name}-{number}")
+            number += 1
+        return cls(path)

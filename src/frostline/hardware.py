@@ -1,0 +1,75 @@
+"""Which device computes, in which precision, over how many processes: decided once, through Lightning Fabric."""
+
+import logging
+import os
+
+import torch
+from lightning_fabric import Fabric
+
+from frostline.errors import ConfigError
+
+PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
+
+
+def make_fabric(device: str, precision: str) -> Fabric:
+    """Make the Fabric that a run computes with; under torchrun it joins the other processes.
+
+    Args:
+        device: auto, cpu, cuda, cuda:N or mps.
+        precision: fp32, bf16, or auto: bf16 where the device multiplies matrices in it.
+
+    Raises:
+        ConfigError: no such device here.
+    """
+    accelerator, devices = _accelerator(device)
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    chosen = choose_precision(precision, accelerator)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it would announce the precision on stderr
+    fabric = Fabric(
+        accelerator=accelerator,
+        devices=local if processes > 1 else devices,
+        num_nodes=processes // local,
+        strategy="ddp" if processes > 1 else "auto",
+        precision=PRECISIONS[chosen],  # type: ignore[arg-type]  # Fabric spells out every name it takes
+    )
+    fabric.launch()
+    return fabric
+
+
+def choose_precision(precision: str, accelerator: str) -> str:
+    """Settle `auto`: bf16 where hardware multiplies matrices in it, else fp32."""
+    if precision != "auto":
+        return precision
+    if accelerator == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "bf16" if accelerator == "cpu" and _cpu_has_fast_bf16() else "fp32"
+
+
+def precision_name(fabric: Fabric) -> str:
+    """The precision of a Fabric in our words."""
+    full = str(fabric._precision.precision)
+    return next(name for name, theirs in PRECISIONS.items() if theirs == full)
+
+
+def default_accelerator() -> str:
+    """What `--device auto` comes to."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _accelerator(device: str) -> tuple[str, int | list[int]]:
+    kind, _, number = (default_accelerator() if device == "auto" else device).partition(":")
+    if kind not in {"cpu", "cuda", "mps"} or (number and not (kind == "cuda" and number.isdigit())):
+        raise ConfigError(f"--device {device!r} is not known; allowed are auto, cpu, cuda, cuda:N, mps")
+    if kind == "cuda" and (not torch.cuda.is_available() or int(number or 0) >= torch.cuda.device_count()):
+        raise ConfigError(f"--device {device}: torch sees {torch.cuda.device_count()} CUDA devices; use --device cpu")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError("--device mps: torch sees no Apple GPU; use --device cpu")
+    return kind, [int(number)] if number else 1
+
+
+def _cpu_has_fast_bf16() -> bool:
+    probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # private, so absent in some releases
+    return any(getattr(torch.cpu, name, lambda: False)() for name in probes)

@@ -1,0 +1,271 @@
+"""The main job, from DATA to a run folder: prepare, train, evaluate, write."""
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from frostline.activations.compute import Pictures
+from frostline.bundle import write_bundle
+from frostline.config import TrainConfig, parse_bytes
+from frostline.data.index import Index, SplitName, build_index, class_names
+from frostline.data.known import read_known, write_known
+from frostline.data.loader import default_workers
+from frostline.data.pictures import Source
+from frostline.data.sources import open_source
+from frostline.data.splitfile import skipped_csv, split_csv
+from frostline.data.views import parse_views
+from frostline.errors import BundleError
+from frostline.evaluation.metrics import Metrics, measure
+from frostline.files import RunFolder, default_cache_dir, make_private, write_text
+from frostline.hardware import make_fabric, precision_name
+from frostline.network.build import NetworkSpec, build
+from frostline.network.splitting import split
+from frostline.network.weights import Loaded, load_weights
+from frostline.plan.grammar import parse_stages
+from frostline.plan.price import StagePrice
+from frostline.plan.schedules import parse_schedule
+from frostline.plan.stages import ParameterCounts, freeze, resolve_plan
+from frostline.progress import Reporter, Silent
+from frostline.report.plots import plot_batch, plot_confusion, plot_curves
+from frostline.stopwatch import Stopwatch
+from frostline.training.history import EpochRow, History, StepRow, to_csv
+from frostline.training.loop import predict_images, run_plan
+from frostline.training.order import base_requests, shuffled_batches, train_requests
+from frostline.training.state import State, load_state, save_state
+from frostline.training.task import Task, open_feed, price_of
+
+SHOWN_IN_BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A task, and where its starting weights came from."""
+
+    task: Task
+    loaded: Loaded
+
+
+def prepare(config: TrainConfig, reporter: Reporter, watch: Stopwatch) -> Prepared:
+    """Open the data, build the network, resolve the plan; what is wrong with the settings shows before any long work.
+
+    Raises:
+        UsageError: of the kind that fits.
+    """
+    views = parse_views(config.augment)
+    parse_schedule(config.schedule)
+    parse_stages(config.stages or "head:1")
+    parse_bytes(config.cache_limit)
+    fabric = make_fabric(config.device, config.precision)
+    reporter = reporter if fabric.is_global_zero else Silent()
+    cache_dir = make_private(config.cache_dir or default_cache_dir())
+    source = open_source(config.data, cache_dir=cache_dir)
+    classes = class_names(source)
+    network = build(NetworkSpec.from_config(config, len(classes)), init=config.init, seed=config.seed)
+    loaded = load_weights(network, config.weights, allow_missing=config.allow_missing, classes=classes)
+    network.module.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    traced = network.trace()
+    plan = resolve_plan(config, traced)
+    with watch.span("audit"):
+        index = _index(config, source, cache_dir, reporter)
+    workers = default_workers() if config.workers is None else config.workers
+    pictures = Pictures(source, network.preprocess, config.max_pixels, workers)
+    task = Task(config, index, network, traced, plan, views, pictures, cache_dir, fabric, reporter, watch)
+    return Prepared(task, loaded)
+
+
+def price_plan(prepared: Prepared) -> list[tuple[StagePrice, ParameterCounts]]:
+    """Price every stage; nothing is trained or stored."""
+    task, prices = prepared.task, []
+    for stage in task.plan:
+        divided = split(task.traced, stage.cut)
+        counts = freeze(task.network.module, divided)
+        prices.append((price_of(task, stage, divided), counts))
+    return prices
+
+
+def train_run(config: TrainConfig, run: RunFolder, reporter: Reporter, watch: Stopwatch) -> dict[str, Any]:
+    """Train into a run folder, from the start or from its saved state; give the metrics.
+
+    Raises:
+        UsageError: something about data, network, weights, plan or folder is wrong.
+        DivergedError: the loss is not finite.
+        BundleError: the folder's state is damaged, or belongs to other data or weights.
+    """
+    rng = torch.random.get_rng_state()
+    try:
+        prepared = prepare(config, reporter, watch)
+        task = prepared.task
+        resumed = _open_run(task, run)
+        _introduce(prepared, run)
+        progress = run_plan(task, resumed=resumed, save=lambda state: _save(task, run, state))
+        metrics = _finish(prepared, run, progress.history, progress.best) if task.fabric.is_global_zero else {}
+        task.fabric.barrier()
+        return metrics
+    finally:
+        torch.random.set_rng_state(rng)
+
+
+def _index(config: TrainConfig, source: Source, cache_dir: Path, reporter: Reporter) -> Index:
+    limits = {"channels": config.channels, "max_pixels": config.max_pixels}
+    known = read_known(cache_dir, **limits)
+    before = len(known)
+    index = build_index(
+        source,
+        **limits,
+        max_damaged=config.max_damaged,
+        val=config.val,
+        test=config.test,
+        seed=config.seed,
+        workers=default_workers() if config.workers is None else config.workers,
+        known_good=known,
+        reporter=reporter,
+    )
+    if len(known) > before:
+        write_known(cache_dir, known, **limits)
+    return index
+
+
+def _open_run(task: Task, run: RunFolder) -> State | None:
+    """Write what a run starts with; or, where the folder has it already, check it and give the saved state.
+
+    Raises:
+        BundleError: the data are not those that the run began with.
+    """
+    split_text = split_csv(task.index)
+    if run.split.is_file():
+        if run.split.read_text(encoding="utf-8") != split_text:
+            raise BundleError(
+                f"the pictures are not those that {run.path} began with; start a new run with another --out"
+            )
+        return load_state(run.state) if run.state.is_file() else None
+    if task.fabric.is_global_zero:
+        write_text(run.config, task.config.to_yaml())
+        write_text(run.path / "skipped.csv", skipped_csv(task.index))
+        _plot_first_batch(task, run)
+        write_text(run.split, split_text)
+    task.fabric.barrier()
+    return None
+
+
+def _introduce(prepared: Prepared, run: RunFolder) -> None:
+    task = prepared.task
+    counts = task.index.counts()
+    task.reporter.say(
+        f"{task.config.data}: {counts['train']} training, {counts['val']} validation, {counts['test']} test pictures of "
+        f"{len(task.index.classes)} classes"
+    )
+    task.reporter.say(
+        f"{task.network.spec.model} at {task.network.preprocess.size} pixels, head {task.network.spec.head}, weights "
+        f"{prepared.loaded.origin}; {task.fabric.device.type}, {precision_name(task.fabric)}; run in {run.path}"
+    )
+
+
+def _save(task: Task, run: RunFolder, state: State) -> None:
+    if task.fabric.is_global_zero:
+        save_state(run.state, state)
+        _write_tables(run, state.history)
+
+
+def _write_tables(run: RunFolder, history: History) -> None:
+    write_text(run.results, to_csv(history.epochs, EpochRow))
+    write_text(run.steps, to_csv(history.steps, StepRow))
+
+
+def _finish(prepared: Prepared, run: RunFolder, history: History, best: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """Write the last weights, go back to the best, read validation and test once, write the rest."""
+    task = prepared.task
+    module, facts = task.network.module, _facts(prepared)
+    write_bundle(run.last, task.network, module.state_dict(), task.index.classes, facts)
+    module.load_state_dict(best, strict=False)
+    with task.watch.span("evaluation"):
+        measured = {name: _measure(task, name) for name in ("val", "test") if task.index.of(name)}
+    metrics = _metrics(prepared, history, measured)
+    quality = {name: metrics[name]["accuracy"] for name in ("val", "test")}
+    write_bundle(run.best, task.network, module.state_dict(), task.index.classes, {**facts, "accuracy": quality})
+    _write_tables(run, history)
+    plot_curves(run.path / "curves.png", [row for row in history.epochs if row.epoch])
+    name = "test" if "test" in measured else "val"
+    shown = measured[name]
+    title = f"{name}: {shown.accuracy:.1%} of {shown.count} pictures"
+    advice = plot_confusion(run.path / "confusion_matrix.png", shown.confusion, task.index.classes, title)
+    if advice:
+        task.reporter.warn(f"confusion_matrix.png: {advice}")
+    metrics["seconds"] = _seconds(task.watch)
+    write_text(run.metrics, json.dumps(metrics, indent=1, ensure_ascii=False))
+    return metrics
+
+
+def _measure(task: Task, name: SplitName) -> Metrics:
+    """Evaluate the network as it is on one split, frozen layers from the store where the last stage had them there."""
+    divided = split(task.traced, task.plan[-1].cut)
+    images = task.index.of(name)
+    choice = "off" if divided.is_whole else {"auto": "disk"}.get(task.config.feature_cache, task.config.feature_cache)
+    feed = open_feed(task, divided, choice, base_requests(images))
+    logits = torch.cat(predict_images(task, divided, feed, images))
+    return measure(logits.softmax(dim=1).cpu().numpy(), np.array([i.label for i in images]), task.index.classes)
+
+
+def _metrics(prepared: Prepared, history: History, measured: Mapping[str, Metrics]) -> dict[str, Any]:
+    task = prepared.task
+    best = history.epochs[history.best] if history.best is not None else None
+    tally = task.tally
+    return {
+        "val": measured["val"].to_json(),
+        "test": measured["test"].to_json() if "test" in measured else {"accuracy": None},
+        "classes": list(task.index.classes),
+        "counts": task.index.counts(),
+        "plan": [
+            {"stage": s.number + 1, "part": s.part, "epochs": s.epochs, "lr": s.lr, "frost_line": s.cut.name}
+            for s in task.plan
+        ],
+        "best": {"stage": best.stage, "epoch": best.epoch} if best else None,
+        "activations": {
+            "rows": len(tally.rows),
+            "computed": tally.computed,
+            "bytes": tally.bytes,
+            "images_per_second": tally.computed / tally.seconds if tally.seconds else None,
+        },
+        **_facts(prepared),
+    }
+
+
+def _facts(prepared: Prepared) -> dict[str, Any]:
+    """How the model was made."""
+    task = prepared.task
+    packages = ("frostline", "torch", "torchvision", "timm", "pillow")
+    return {
+        "model": task.network.spec.model,
+        "weights": prepared.loaded.origin,
+        "data": task.config.data,
+        "preprocess": asdict(task.network.preprocess),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
+        "threads": torch.get_num_threads(),
+        "device": str(task.fabric.device),
+        "precision": precision_name(task.fabric),
+        "processes": task.fabric.world_size,
+        "seed": task.config.seed,
+    }
+
+
+def _seconds(watch: Stopwatch) -> dict[str, float]:
+    names = ("import", "audit", "activations", "training", "evaluation")
+    return {"total": watch.total, **{name: watch.seconds[name] for name in names}}
+
+
+def _plot_first_batch(task: Task, run: RunFolder) -> None:
+    """Draw the pictures of the first step as the network sees them."""
+    images, config = task.train_images(), task.config
+    first = shuffled_batches(len(images), config.batch_size, seed=config.seed, stage=0, epoch=0)[0][:SHOWN_IN_BATCH]
+    requests = train_requests([images[i] for i in first], task.views, seed=config.seed, epoch=0)
+    (pixels,) = task.pictures.load([requests])
+    names = [task.index.classes[images[i].label] for i in first]
+    advice = plot_batch(run.path / "batch.png", pixels.numpy(), names)
+    if advice:
+        task.reporter.warn(f"batch.png: {advice}")

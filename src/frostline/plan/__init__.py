@@ -1,0 +1,1 @@
+"""Plans: the stage grammar, freezing, optimizers, schedules, prices."""

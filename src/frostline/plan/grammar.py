@@ -1,0 +1,51 @@
+"""The stage grammar: `first part that trains : epochs [@ learning rate]`, stages separated by commas."""
+
+import re
+from dataclasses import dataclass
+
+from frostline.errors import PlanError
+
+_STAGE = re.compile(r"(?P<part>[\w.]+)\s*:\s*(?P<epochs>\d+)(\s*@\s*(?P<lr>[\d.]+(e[+-]?\d+)?))?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class StageText:
+    """One stage as written."""
+
+    part: str
+    """First part that trains: `head`, `all`, or a module's name."""
+    epochs: int
+    lr: float | None = None
+    """Learning rate per update; None takes the run's."""
+
+    def __str__(self) -> str:
+        rate = "" if self.lr is None else f"@{self.lr:g}"
+        return f"{self.part}:{self.epochs}{rate}"
+
+
+def parse_stages(text: str) -> tuple[StageText, ...]:
+    """Read a plan.
+
+    >>> [str(stage) for stage in parse_stages("head:5, layer4:3@1e-4")]
+    ['head:5', 'layer4:3@0.0001']
+
+    Raises:
+        PlanError: names the stage that is not understood.
+    """
+    stages = tuple(_parse_stage(piece.strip()) for piece in text.split(",") if piece.strip())
+    if not stages:
+        raise PlanError('the plan is empty; write for example --stages "head:5, all:10@1e-4"')
+    return stages
+
+
+def _parse_stage(text: str) -> StageText:
+    match = _STAGE.fullmatch(text)
+    if match is None:
+        raise PlanError(
+            f"stage {text!r} is not understood; write PART:EPOCHS or PART:EPOCHS@RATE, such as layer4:5@1e-4"
+        )
+    epochs = int(match["epochs"])
+    lr = float(match["lr"]) if match["lr"] else None
+    if epochs < 1 or lr == 0:
+        raise PlanError(f"stage {text!r} trains nothing; epochs are at least 1 and the rate is above 0")
+    return StageText(match["part"], epochs, lr)

@@ -1,0 +1,173 @@
+"""The price of a stage, told before it is paid: every part timed on this machine for a moment."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from frostline.data.preprocess import Preprocess
+from frostline.network.splitting import Split, apply_prefix
+from frostline.plan.stages import Stage
+
+PROBE_PICTURES = 8
+RAM_LIMIT = 10**9
+"""Stores up to this many bytes are read into memory."""
+READ_BYTES_PER_SECOND = 1e9
+"""What reading rows from disk is assumed to reach."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Measured seconds per picture."""
+
+    decode: float
+    prefix: float
+    train: float
+    """Suffix forward and backward, and the update."""
+    evaluate: float
+    """Suffix forward."""
+
+
+@dataclass(frozen=True, slots=True)
+class StagePrice:
+    """What a stage costs, with and without stored activations."""
+
+    stage: Stage
+    rows: int
+    missing: int
+    row_bytes: int
+    seconds_stored: float
+    seconds_direct: float
+    choice: str
+    """ram, disk or off."""
+    why: str
+
+    @property
+    def bytes(self) -> int:
+        """Size of the stage's activations."""
+        return self.rows * self.row_bytes
+
+    @property
+    def seconds(self) -> float:
+        """Expected seconds of what was chosen."""
+        return self.seconds_direct if self.choice == "off" else self.seconds_stored
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """How much a stage does: pictures per epoch, rows to store (0 where views never repeat), rows not there yet."""
+
+    train: int
+    val: int
+    rows: int
+    missing: int
+
+
+def time_stage(
+    split: Split, pixels: Tensor, preprocess: Preprocess, fabric: Fabric, *, stored: bool
+) -> tuple[Timing, int]:
+    """Time the stage's parts on a few pictures; gradients are discarded, batch statistics restored.
+
+    Args:
+        split: of the stage; frozen already.
+        pixels: uint8 (batch, channels, height, width).
+        preprocess: normalisation.
+        fabric: device and precision.
+        stored: all rows are there already, so the prefix need not be timed; it counts as nothing.
+
+    Returns:
+        Seconds per picture (decoding left at 0), and the bytes of one row.
+    """
+    count = len(pixels)
+    if stored:
+        values = tuple(torch.zeros(count, *shape, device=fabric.device) for shape in split.cut.shapes)
+        prefix = 0.0
+    else:
+        run = partial(apply_prefix, split.prefix, pixels, preprocess, fabric)
+        values, prefix = run(), _seconds(run, fabric) / count
+    buffers = {name: buffer.clone() for name, buffer in split.suffix.named_buffers()}
+    split.suffix.train()
+    train = _seconds(partial(_train_once, split.suffix, values, fabric), fabric) / count
+    split.suffix.zero_grad(set_to_none=True)
+    _restore(split.suffix, buffers)
+    split.evaluating.eval()
+    evaluate = _seconds(partial(_evaluate_once, split.evaluating, values, fabric), fabric) / count
+    return Timing(0.0, prefix, train, evaluate), sum(value.nbytes for value in values) // count
+
+
+def _train_once(suffix: nn.Module, values: Sequence[Tensor], fabric: Fabric) -> None:
+    with fabric.autocast():
+        logits = suffix(*(value.clone() for value in values))  # an in-place ReLU may come first
+    logits.float().logsumexp(dim=1).mean().backward()
+
+
+def _evaluate_once(suffix: nn.Module, values: Sequence[Tensor], fabric: Fabric) -> None:
+    with torch.no_grad(), fabric.autocast():
+        suffix(*(value.clone() for value in values))
+
+
+def price_stage(
+    stage: Stage, split: Split, work: Workload, timing: Timing, row_bytes: int, *, mode: str, room: int
+) -> StagePrice:
+    """Choose where the stage's frozen layers come from, and say what both ways cost.
+
+    Args:
+        stage: what is priced.
+        split: the stage's.
+        work: how much there is to do.
+        timing: measured on this machine.
+        row_bytes: of one row.
+        mode: auto, ram, disk or off, as asked for.
+        room: bytes that the store may take.
+    """
+    size = work.rows * row_bytes
+    suffix = stage.epochs * (work.train * timing.train + work.val * timing.evaluate)
+    shown = stage.epochs * (work.train + work.val)
+    direct = shown * (timing.decode + timing.prefix) + suffix
+    read = 0.0 if size <= RAM_LIMIT else shown * row_bytes / READ_BYTES_PER_SECOND
+    stored = work.missing * (timing.decode + timing.prefix) + read + suffix
+    choice, why = _choose(mode, split, work, size, room, stored, direct)
+    return StagePrice(stage, work.rows, work.missing, row_bytes, stored, direct, choice, why)
+
+
+def _choose(
+    mode: str, split: Split, work: Workload, size: int, room: int, stored: float, direct: float
+) -> tuple[str, str]:
+    if split.is_whole:
+        return "off", "nothing is frozen"
+    if not work.rows:
+        return "off", "random views never repeat; flip or crops:K can be stored"
+    if mode != "auto":
+        return mode, "as asked for"
+    if not work.missing:
+        return "disk", "all stored before"
+    if size > room:
+        return "off", f"activations of {size / 1e9:.1f} GB do not fit in {room / 1e9:.1f} GB"
+    if stored >= direct:
+        return "off", "storing would cost more than it saves"
+    kept = "disk, read into memory" if size <= RAM_LIMIT else "disk"
+    return "disk", f"kept on {kept}; {direct / max(stored, 1e-9):.1f} times faster than computing anew"
+
+
+def _seconds(work: Callable[[], object], fabric: Fabric) -> float:
+    """Time a piece of work once, after one run to warm up."""
+    work()
+    _wait(fabric)
+    start = time.perf_counter()
+    work()
+    _wait(fabric)
+    return time.perf_counter() - start
+
+
+def _wait(fabric: Fabric) -> None:
+    if fabric.device.type == "cuda":
+        torch.cuda.synchronize(fabric.device)
+
+
+def _restore(module: nn.Module, buffers: dict[str, Tensor]) -> None:
+    for name, buffer in module.named_buffers():
+        buffer.copy_(buffers[name])

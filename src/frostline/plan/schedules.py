@@ -1,0 +1,118 @@
+"""Learning-rate schedules as functions of the step within a stage; a resumed run needs no state for them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from frostline.errors import PlanError
+
+_ALLOWED = (
+    "constant, step:N[:F] (times F every N epochs), exponential[:N[:F]], cosine[:WARMUP_EPOCHS], "
+    "onecycle[:SHARE], plateau[:F[:PATIENCE]]"
+)
+_DEFAULTS: dict[str, tuple[float, ...]] = {
+    "constant": (),
+    "step": (7, 0.1),
+    "exponential": (1, 0.9),
+    "cosine": (0,),
+    "onecycle": (0.3,),
+    "plateau": (0.5, 2),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A parsed schedule; `factor` gives what to multiply the stage's learning rate by."""
+
+    kind: str
+    values: tuple[float, ...]
+
+    def factor(self, step: int, *, steps_per_epoch: int, epochs: int, val_losses: Sequence[float] = ()) -> float:
+        """Give the factor for one update.
+
+        Args:
+            step: updates made so far in this stage.
+            steps_per_epoch: updates in an epoch.
+            epochs: epochs of the stage.
+            val_losses: validation loss of each finished epoch of the stage (plateau reads it).
+        """
+        epoch, total = step // steps_per_epoch, steps_per_epoch * epochs
+        match self.kind:
+            case "step" | "exponential":
+                every, factor = self.values
+                return factor ** (epoch // int(every))
+            case "cosine":
+                return _cosine(step, warmup=round(self.values[0] * steps_per_epoch), total=total)
+            case "onecycle":
+                return _onecycle(step, rise=self.values[0], total=total)
+            case "plateau":
+                factor, patience = self.values
+                return factor ** count_plateaus(val_losses, int(patience))
+        return 1.0
+
+
+def parse_schedule(text: str) -> Schedule:
+    """Read a schedule such as `step:7:0.1`.
+
+    Raises:
+        PlanError: unknown name or wrong values.
+    """
+    kind, *given = text.strip().lower().split(":")
+    defaults = _DEFAULTS.get(kind)
+    try:
+        values = tuple(float(value) for value in given)
+    except ValueError:
+        values, defaults = (), None
+    if defaults is None or len(values) > len(defaults):
+        raise PlanError(f"schedule {text!r} is not understood; allowed are {_ALLOWED}")
+    schedule = Schedule(kind, (*values, *defaults[len(values) :]))
+    _check(schedule, text)
+    return schedule
+
+
+def _check(schedule: Schedule, text: str) -> None:
+    ranges = {
+        "step": ((1, math.inf), (0, 1)),
+        "exponential": ((1, math.inf), (0, 1)),
+        "cosine": ((0, math.inf),),
+        "onecycle": ((0.01, 0.99),),
+        "plateau": ((0.01, 0.99), (0, math.inf)),
+    }.get(schedule.kind, ())
+    for value, (low, high) in zip(schedule.values, ranges, strict=True):
+        if not low <= value <= high:
+            raise PlanError(
+                f"schedule {text!r}: {value:g} must lie between {low:g} and {high:g}; allowed are {_ALLOWED}"
+            )
+
+
+def _cosine(step: int, *, warmup: int, total: int) -> float:
+    """Linear rise, then half a cosine to zero (SGDR without restarts, arXiv 1608.03983)."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+
+
+def _onecycle(step: int, *, rise: float, total: int) -> float:
+    """One-cycle policy (arXiv 1708.07120): 1/25 up to 1 over `rise` of the steps, then down to 1/250,000, by cosines."""
+    low, end = 1 / 25, 1 / 25e4
+    top = rise * total - 1
+    if step <= top:
+        return _blend(low, 1.0, step / top)
+    return _blend(1.0, end, (step - top) / max(1.0, total - 1 - top))
+
+
+def _blend(start: float, end: float, share: float) -> float:
+    return end + (start - end) / 2 * (1 + math.cos(math.pi * share))
+
+
+def count_plateaus(losses: Sequence[float], patience: int, threshold: float = 1e-4) -> int:
+    """Count how often the loss went more than `patience` epochs without improving by the relative threshold."""
+    best, waited, plateaus = math.inf, 0, 0
+    for loss in losses:
+        if loss < best * (1 - threshold):
+            best, waited = loss, 0
+        else:
+            waited += 1
+        if waited > patience:
+            plateaus, waited = plateaus + 1, 0
+    return plateaus

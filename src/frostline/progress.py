@@ -1,0 +1,33 @@
+"""What a run tells while it works; who shows it (a terminal, nobody) is decided elsewhere."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+
+class Reporter(Protocol):
+    """Takes what a run has to say."""
+
+    def say(self, text: str) -> None:
+        """Show a line of normal progress."""
+
+    def warn(self, text: str) -> None:
+        """Show a line that the user should act on."""
+
+    def bar(self, total: int, what: str) -> AbstractContextManager[Callable[[int], None]]:
+        """Show a bar over `total` units; the function given advances it."""
+
+
+class Silent:
+    """A reporter that shows nothing: the default from Python."""
+
+    def say(self, text: str) -> None:
+        """Drop the line."""
+
+    def warn(self, text: str) -> None:
+        """Drop the line."""
+
+    @contextmanager
+    def bar(self, total: int, what: str) -> Iterator[Callable[[int], None]]:
+        """Give a function that does nothing."""
+        yield lambda _: None

@@ -1,0 +1,1 @@
+"""Reports: the plots of a run."""

@@ -1,0 +1,174 @@
+"""Results as text: tables for people, CSV and JSON for programs."""
+
+import csv
+import io
+import json
+import re
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from frostline.activations.housekeeping import StoreInfo
+from frostline.bundle import Prediction
+from frostline.errors import ConfigError
+from frostline.network.build import NetworkSpec, build
+from frostline.network.summary import layer_rows
+from frostline.plan.price import StagePrice
+from frostline.plan.stages import ParameterCounts
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
+    """Align columns with spaces; those in `right` to the right. Wide (Chinese) characters count as two."""
+    lines = [list(header), *[list(row) for row in rows]]
+    widths = [max(_width(line[i]) for line in lines) for i in range(len(header))]
+    out = []
+    for line in lines:
+        cells = [
+            " " * (widths[i] - _width(cell)) + cell if i in right else cell + " " * (widths[i] - _width(cell))
+            for i, cell in enumerate(line)
+        ]
+        out.append("  ".join(cells).rstrip())
+    out.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(out)
+
+
+def plan_table(prices: Sequence[tuple[StagePrice, ParameterCounts]]) -> str:
+    """The price list of a plan: per stage what trains, the frost line, bytes, seconds both ways, the choice and why."""
+    header = ("stage", "trains from", "frost line", "epochs", "rate", "trainable", "frozen", "activations", "stored", "computed", "choice")  # fmt: skip
+    rows = [
+        (
+            str(price.stage.number + 1),
+            price.stage.part,
+            price.stage.cut.name,
+            str(price.stage.epochs),
+            f"{price.stage.lr:g}",
+            f"{counts.trainable:,}",
+            f"{counts.frozen:,}",
+            f"{price.bytes / 1e6:,.1f} MB" if price.rows and not price.stage.cut.position == 0 else "-",
+            f"{price.seconds_stored:.1f} s",
+            f"{price.seconds_direct:.1f} s",
+            price.choice,
+        )
+        for price, counts in prices
+    ]
+    total = sum(price.seconds for price, _ in prices)
+    reasons = [f"stage {price.stage.number + 1}: {price.choice}, {price.why}" for price, _ in prices]
+    return "\n".join([table(header, rows, right=(3, 4, 5, 6, 7, 8, 9)), *reasons, f"training: about {total:.0f} s"])
+
+
+def summary_table(model: str, input_text: str | None, classes: int, head: str) -> str:
+    """A network's layers and cuts.
+
+    Raises:
+        ConfigError: the input is not CxHxW with equal sides.
+        ModelError: no such network.
+    """
+    spec = NetworkSpec(model=model, classes=classes, head=head, **_input_options(input_text))
+    network = build(spec)
+    shape = network.preprocess.input_shape
+    layers = layer_rows(network.module, shape)
+    rows = [
+        (row.name or "(whole)", row.kind, "x".join(map(str, row.output_shape)), f"{row.parameters:,}", f"{row.macs:,}")
+        for row in layers
+    ]
+    parameters = sum(parameter.numel() for parameter in network.module.parameters())
+    cuts = [(cut.name, " + ".join("x".join(map(str, shape)) for shape in cut.shapes)) for cut in network.trace().cuts]
+    return "\n".join(
+        [
+            f"{model}, input {'x'.join(map(str, shape))}",
+            table(("layer", "type", "output", "parameters", "MACs"), rows, right=(2, 3, 4)),
+            f"{parameters:,} parameters, {sum(row.macs for row in layers):,} multiply-accumulates a picture",
+            "",
+            f"{len(cuts)} cuts (a stage that starts below one reads what crosses it)",
+            table(("cut after", "values"), cuts),
+        ]
+    )
+
+
+def predictions_table(predictions: Sequence[Prediction]) -> str:
+    """A line per picture, classes with probabilities, most probable first."""
+    rows = [
+        (
+            _one_line(p.path),
+            (p.error and f"not read: {p.error}") or "  ".join(f"{_one_line(c)} {v:.1%}" for c, v in p.top),
+        )
+        for p in predictions
+    ]
+    return table(("picture", "prediction"), rows)
+
+
+def predictions_csv(predictions: Sequence[Prediction]) -> str:
+    """Columns path, top1, p1, top2, p2, ..., error."""
+    most = max((len(prediction.top) for prediction in predictions), default=0)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", *(name for i in range(1, most + 1) for name in (f"top{i}", f"p{i}")), "error"])
+    for prediction in predictions:
+        cells = [cell for name, p in prediction.top for cell in (name, f"{p:.6f}")]
+        writer.writerow([prediction.path, *cells, *[""] * (2 * most - len(cells)), prediction.error])
+    return text.getvalue().rstrip("\n")
+
+
+def predictions_json(predictions: Sequence[Prediction]) -> str:
+    """A list of {path, top: [{class, probability}], error}."""
+    return to_json(
+        [
+            {"path": p.path, "top": [{"class": c, "probability": v} for c, v in p.top], "error": p.error or None}
+            for p in predictions
+        ]
+    )
+
+
+def metrics_table(metrics: dict[str, Any]) -> str:
+    """Accuracy and a row per class."""
+    rows = [
+        (name, *(f"{value[key]:.3f}" for key in ("precision", "recall", "f1")), str(value["count"]))
+        for name, value in metrics["per_class"].items()
+    ]
+    head = (
+        f"{metrics['split']}: accuracy {metrics['accuracy']:.1%} of {metrics['count']} pictures, balanced "
+        f"{metrics['balanced_accuracy']:.1%}, macro F1 {metrics['macro_f1']:.3f}, log loss {metrics['log_loss']:.3f}"
+    )
+    return f"{head}\n{table(('class', 'precision', 'recall', 'F1', 'pictures'), rows, right=(1, 2, 3, 4))}"
+
+
+def stores_table(stores: Sequence[StoreInfo]) -> str:
+    """A row per store."""
+    rows = [
+        (
+            s.folder.name,
+            s.cut,
+            f"{s.bytes / 1e6:,.1f} MB",
+            str(s.shards),
+            time.strftime("%F %R", time.localtime(s.last_used)),
+        )
+        for s in stores
+    ]
+    total = f"{len(stores)} stores, {sum(store.bytes for store in stores) / 1e6:,.1f} MB"
+    return f"{table(('store', 'cut after', 'size', 'shards', 'last used'), rows, right=(2, 3))}\n{total}"
+
+
+def to_json(value: object) -> str:
+    """Indented JSON, other alphabets as they are."""
+    return json.dumps(value, indent=1, ensure_ascii=False)
+
+
+def _input_options(text: str | None) -> dict[str, int]:
+    if text is None:
+        return {}
+    match = re.fullmatch(r"([13])x(\d+)x(\d+)", text)
+    if not match or match[2] != match[3]:
+        raise ConfigError(
+            f"--input {text!r} is not understood; write channels x side x side, such as 3x224x224 or 1x32x32"
+        )
+    return {"channels": int(match[1]), "image_size": int(match[2])}
+
+
+def _width(text: str) -> int:
+    import unicodedata
+
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
+def _one_line(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)

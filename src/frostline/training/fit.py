@@ -1,0 +1,104 @@
+"""Fit a multi-depth head by logistic regression: its depths and its weight decay are chosen on validation."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn, optim
+from torch.nn import functional
+
+from frostline.network.heads import MultiDepthHead
+
+DECAYS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
+"""Tried from strong to weak, each starting from the one before. The loss is mean cross entropy + decay/2 * |W|^2."""
+MOST_PICTURES = 10_000
+"""Choosing looks at this many training pictures at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A fitted linear layer and what it is made of."""
+
+    depths: int
+    """How many depths are used, counted from the deepest."""
+    decay: float
+    val_loss: float
+    weight: Tensor
+    bias: Tensor
+
+
+def fit_multi_head(
+    head: MultiDepthHead, train_ND: Tensor, train_labels_N: Tensor, val_MD: Tensor, val_labels_M: Tensor
+) -> Choice:
+    """Set a head's statistics, depths and weights.
+
+    Depth sets are nested: the deepest alone, the two deepest, ... The lowest validation log loss wins; it moves less by
+    chance than accuracy does.
+
+    Args:
+        head: changed in place.
+        train_ND: float32 concatenated pooled activations of all depths.
+        train_labels_N: int64.
+        val_MD: as train_ND.
+        val_labels_M: int64.
+    """
+    train_ND, train_labels_N = train_ND[:MOST_PICTURES], train_labels_N[:MOST_PICTURES]
+    mean_D, scale_D = train_ND.mean(dim=0), _scale(train_ND.std(dim=0), head.widths)
+    train_ND, val_MD = (train_ND - mean_D) * scale_D, (val_MD - mean_D) * scale_D
+    choices = [
+        choice
+        for depths in range(1, len(head.widths) + 1)
+        for choice in _path(depths, head, train_ND, train_labels_N, val_MD, val_labels_M)
+    ]
+    best = min(choices, key=lambda choice: choice.val_loss)
+    unused = sum(head.widths) - best.weight.shape[1]
+    with torch.no_grad():
+        head.mean.copy_(mean_D)
+        head.scale.copy_(scale_D)
+        head.scale[:unused] = 0
+        head.linear.weight.zero_()
+        head.linear.weight[:, unused:] = best.weight
+        head.linear.bias.copy_(best.bias)
+    return best
+
+
+def _scale(std_D: Tensor, widths: Sequence[int]) -> Tensor:
+    """One over each channel's deviation, but no more than ten times its depth's typical one.
+
+    A channel that hardly moves would otherwise be blown up, and with it whatever a later stage changes below it.
+    """
+    floors = torch.cat([(0.1 * part.mean()).expand_as(part) for part in std_D.split(list(widths))])
+    return 1 / torch.maximum(std_D, floors).clamp_min(1e-6)
+
+
+def _path(
+    depths: int, head: MultiDepthHead, train_ND: Tensor, labels_N: Tensor, val_MD: Tensor, val_labels_M: Tensor
+) -> Iterator[Choice]:
+    """Fit the deepest `depths` with each decay, from strong to weak."""
+    width = sum(head.widths[-depths:])
+    x_ND, v_MD = train_ND[:, -width:], val_MD[:, -width:]
+    layer = nn.Linear(width, head.linear.out_features, device=x_ND.device)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    for decay in DECAYS:
+        _minimise(layer, x_ND, labels_N, decay)
+        with torch.no_grad():
+            val_loss = float(functional.cross_entropy(layer(v_MD), val_labels_M))
+        yield Choice(depths, decay, val_loss, layer.weight.detach().clone(), layer.bias.detach().clone())
+
+
+def _minimise(layer: nn.Linear, x_ND: Tensor, labels_N: Tensor, decay: float) -> None:
+    optimizer = optim.LBFGS(layer.parameters(), max_iter=60, history_size=10, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = functional.cross_entropy(layer(x_ND), labels_N) + decay / 2 * layer.weight.square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)  # type: ignore[arg-type]
+
+
+def concatenate(batches: Sequence[Sequence[Tensor]]) -> Tensor:
+    """Join batches of pooled activations, one tensor per depth, into float32 (pictures, all channels)."""
+    return torch.cat([torch.cat([value.float() for value in values], dim=1) for values in batches])

@@ -1,0 +1,89 @@
+"""What happened: a row per epoch, the loss of every step, and which epoch was best."""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass, field, fields
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRow:
+    """One epoch; losses are means over pictures, accuracies fractions, stages and epochs count from 1."""
+
+    stage: int
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    lr: float
+    """At the epoch's last step."""
+    seconds: float
+    images_per_second: float
+    cached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """The loss of one update (mean over its batch)."""
+
+    stage: int
+    epoch: int
+    step: int
+    loss: float
+
+
+@dataclass(slots=True)
+class History:
+    """All epochs and steps so far."""
+
+    epochs: list[EpochRow] = field(default_factory=list)
+    steps: list[StepRow] = field(default_factory=list)
+    best: int | None = None
+    """Place in `epochs` of the best by validation accuracy: the earliest on ties, never NaN."""
+
+    def add(self, row: EpochRow) -> bool:
+        """Append an epoch; tell whether it is the best so far."""
+        self.epochs.append(row)
+        best = -math.inf if self.best is None else self.epochs[self.best].val_accuracy
+        better = row.val_accuracy > best  # False for NaN
+        if better:
+            self.best = len(self.epochs) - 1
+        return better
+
+    def of_stage(self, stage: int) -> list[EpochRow]:
+        """Epochs of one stage (counted from 1), an epoch 0 left out."""
+        return [row for row in self.epochs if row.stage == stage and row.epoch > 0]
+
+    def waited(self, stage: int) -> int:
+        """Epochs of this stage since its best one."""
+        accuracies = [row.val_accuracy for row in self.of_stage(stage)]
+        return len(accuracies) - 1 - accuracies.index(max(accuracies)) if accuracies else 0
+
+    def to_json(self) -> dict[str, object]:
+        """Give plain values."""
+        return {
+            "epochs": [asdict(r) for r in self.epochs],
+            "steps": [astuple(r) for r in self.steps],
+            "best": self.best,
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, list[dict[str, float]]]) -> "History":
+        """Undo `to_json`."""
+        epochs = [EpochRow(**row) for row in values["epochs"]]  # type: ignore[arg-type]  # JSON keeps int, float, bool
+        return cls(epochs, [StepRow(*row) for row in values["steps"]], values["best"])  # type: ignore[arg-type]
+
+
+def to_csv(rows: Sequence[EpochRow] | Sequence[StepRow], kind: type[EpochRow] | type[StepRow]) -> str:
+    """Write rows as CSV with a header."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([column.name for column in fields(kind)])
+    writer.writerows([_shown(value) for value in astuple(row)] for row in rows)
+    return text.getvalue()
+
+
+def _shown(value: object) -> object:
+    return f"{value:.6g}" if isinstance(value, float) else int(value) if isinstance(value, bool) else value

@@ -1,0 +1,306 @@
+"""The training loop: stages of epochs of steps, the best by validation kept.
+
+Everything random is a function of (seed, stage, epoch, step), so a run resumed from any saved epoch ends with the same
+bytes as one that was never interrupted.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
+from torch import Tensor
+from torch.nn import functional
+
+from frostline.activations.feed import Feed
+from frostline.activations.key import digest_tensors
+from frostline.data.index import Image
+from frostline.errors import BundleError, DivergedError
+from frostline.network.heads import MultiDepthHead
+from frostline.network.splitting import Split, split
+from frostline.plan.optimizers import make_optimizer, set_lr
+from frostline.plan.schedules import Schedule, parse_schedule
+from frostline.plan.stages import ParameterCounts, Stage, freeze
+from frostline.randomness import seed_of
+from frostline.training.fit import concatenate, fit_multi_head
+from frostline.training.history import EpochRow, History, StepRow
+from frostline.training.order import base_requests, share_of, shuffled_batches, train_requests
+from frostline.training.state import State, Tensors, read_moments, write_moments
+from frostline.training.step import predict_batches, train_step
+from frostline.training.task import Task, open_feed, price_of, stage_requests
+
+EVALUATION_BATCH = 64
+SAVE_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a training stands."""
+
+    history: History
+    best: Tensors
+    """All that the plan trains, as it was at the best epoch."""
+    trained: tuple[str, ...]
+    """Names of all parameters and buffers that the plan trains."""
+    frozen: str
+    """Digest of all the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageRun:
+    """A stage under way."""
+
+    stage: Stage
+    split: Split
+    feed: Feed
+    suffix: _FabricModule
+    optimizer: _FabricOptimizer
+    schedule: Schedule
+
+
+Save = Callable[[State], None]
+
+
+def run_plan(task: Task, *, resumed: State | None, save: Save) -> Progress:
+    """Train all stages; the network ends with its last weights, `Progress.best` holds the best ones.
+
+    Args:
+        task: what to train.
+        resumed: state to go on from.
+        save: called with the state after an epoch, every few seconds and at the end of each stage.
+
+    Raises:
+        DivergedError: the loss is not finite.
+        BundleError: the state is of other starting weights.
+    """
+    progress = _start(task, resumed)
+    if resumed is None and task.network.spec.taps:
+        progress.history.add(fit_head(task))
+        progress.best = snapshot(task, progress.trained)
+    for stage in task.plan[resumed.stage if resumed else 0 :]:
+        _run_stage(task, stage, progress, resumed if resumed and resumed.stage == stage.number else None, save)
+    return progress
+
+
+def fit_head(task: Task) -> EpochRow:
+    """Fit a multi-depth head before the first epoch; what comes out is epoch 0."""
+    start = time.perf_counter()
+    divided = split(task.traced, task.traced.before("head"))
+    images, val = task.train_images(), task.val_images()
+    shown = train_requests(images, task.views, seed=task.config.seed, epoch=0)
+    mode = "disk" if task.config.feature_cache == "auto" else task.config.feature_cache
+    feed = open_feed(task, divided, mode if task.views.can_be_stored else "off", stage_requests(task))
+    with task.watch.span("training"):
+        train_ND, val_MD = (concatenate(list(feed.batches([requests]))) for requests in (shown, base_requests(val)))
+        labels_N, labels_M = (torch.tensor([i.label for i in group], device=train_ND.device) for group in (images, val))
+        head = task.network.module.get_submodule(task.network.head)
+        assert isinstance(head, MultiDepthHead)
+        choice = fit_multi_head(head, train_ND, labels_N, val_MD, labels_M)
+        train_loss, train_accuracy = _score(head, train_ND, labels_N)
+        val_loss, val_accuracy = _score(head, val_MD, labels_M)
+    task.reporter.say(
+        f"head fitted on {choice.depths} of {len(head.widths)} depths, decay {choice.decay:g}: val {val_accuracy:.1%}"
+    )
+    seconds = time.perf_counter() - start
+    return EpochRow(
+        1, 0, train_loss, train_accuracy, val_loss, val_accuracy, 0.0, seconds, len(images) / seconds, feed.is_stored
+    )
+
+
+def _score(head: MultiDepthHead, features_ND: Tensor, labels_N: Tensor) -> tuple[float, float]:
+    with torch.no_grad():
+        logits = head(features_ND)
+    return float(functional.cross_entropy(logits, labels_N)), float((logits.argmax(dim=1) == labels_N).double().mean())
+
+
+def evaluate(task: Task, divided: Split, feed: Feed, images: list[Image]) -> tuple[float, float]:
+    """Mean loss and accuracy over pictures, shared by all processes."""
+    fabric = task.fabric
+    mine = images[fabric.global_rank :: fabric.world_size]
+    sums = torch.zeros(2, device=fabric.device, dtype=torch.float64)
+    start = 0
+    for logits in predict_images(task, divided, feed, mine):
+        labels = torch.tensor([image.label for image in mine[start : start + len(logits)]], device=logits.device)
+        start += len(logits)
+        sums[0] += functional.cross_entropy(logits, labels, reduction="sum")
+        sums[1] += (logits.argmax(dim=1) == labels).sum()
+    loss, correct = _over_processes(task, sums).tolist()
+    return loss / len(images), correct / len(images)
+
+
+def predict_images(task: Task, divided: Split, feed: Feed, images: list[Image]) -> list[Tensor]:
+    """Logits of pictures as they are, in batches."""
+    requests = base_requests(images)
+    batches = [requests[i : i + EVALUATION_BATCH] for i in range(0, len(requests), EVALUATION_BATCH)]
+    return list(predict_batches(divided.evaluating, feed, batches, task.fabric))
+
+
+def _start(task: Task, resumed: State | None) -> Progress:
+    module = task.network.module
+    trained: dict[str, Tensor] = {}
+    for stage in task.plan:
+        trained.update(split(task.traced, stage.cut).suffix.state_dict())
+    names = tuple(trained)
+    frozen = digest_tensors({name: value for name, value in module.state_dict().items() if name not in trained})
+    if resumed is None:
+        return Progress(History(), {}, names, frozen)
+    if resumed.frozen != frozen or set(resumed.weights) != set(names):
+        raise BundleError("the starting weights or the plan are not those of the interrupted run; start the run anew")
+    module.load_state_dict(resumed.weights, strict=False)
+    return Progress(resumed.history, resumed.best, names, frozen)
+
+
+def _run_stage(task: Task, stage: Stage, progress: Progress, resumed: State | None, save: Save) -> None:
+    if resumed and resumed.epoch >= stage.epochs:
+        return
+    divided = split(task.traced, stage.cut)
+    counts = freeze(task.network.module, divided)
+    price = price_of(task, stage, divided)
+    _announce(task, stage, counts, f"{price.choice}: {price.why}, about {price.seconds:.0f} s")
+    feed = open_feed(task, divided, price.choice, stage_requests(task))
+    with task.watch.span("training"):
+        run = _set_up(task, stage, divided, feed)
+        done = resumed.epoch if resumed else 0
+        if resumed:
+            write_moments(run.optimizer.optimizer, dict(divided.suffix.named_parameters()), resumed.moments)
+        saved = time.monotonic()
+        for epoch in range(done, stage.epochs):
+            if _is_stopped(task, stage, progress):
+                break
+            row = _run_epoch(task, run, progress.history, epoch)
+            if progress.history.add(row):
+                progress.best = snapshot(task, progress.trained)
+            _tell(task, stage, row, epoch, is_best=progress.history.best == len(progress.history.epochs) - 1)
+            if time.monotonic() - saved > SAVE_SECONDS:
+                save(_state(task, run, progress, stage.number, epoch + 1))
+                saved = time.monotonic()
+        save(_state(task, run, progress, stage.number, stage.epochs))
+
+
+def _set_up(task: Task, stage: Stage, divided: Split, feed: Feed) -> StageRun:
+    optimizer = make_optimizer(task.config, stage, divided)
+    suffix, wrapped = task.fabric.setup(divided.suffix, optimizer)
+    return StageRun(stage, divided, feed, suffix, wrapped, parse_schedule(task.config.schedule))
+
+
+def _run_epoch(task: Task, run: StageRun, history: History, epoch: int) -> EpochRow:
+    start = time.perf_counter()
+    images = task.train_images()
+    train_loss, train_accuracy, lr = _train_epoch(task, run, history, epoch, images)
+    trained = time.perf_counter()
+    val_loss, val_accuracy = evaluate(task, run.split, run.feed, task.val_images())
+    return EpochRow(
+        stage=run.stage.number + 1,
+        epoch=_epochs_done(history) + 1,
+        train_loss=train_loss,
+        train_accuracy=train_accuracy,
+        val_loss=val_loss,
+        val_accuracy=val_accuracy,
+        lr=lr,
+        seconds=time.perf_counter() - start,
+        images_per_second=len(images) / (trained - start),
+        cached=run.feed.is_stored,
+    )
+
+
+def _train_epoch(
+    task: Task, run: StageRun, history: History, epoch: int, images: list[Image]
+) -> tuple[float, float, float]:
+    """Train on every picture once; give mean loss, accuracy and the last rate."""
+    config, fabric, stage = task.config, task.fabric, run.stage
+    count, shown = len(images), _epochs_done(history)
+    batches = shuffled_batches(
+        count,
+        config.batch_size,
+        seed=config.seed,
+        stage=stage.number,
+        epoch=epoch,
+        smallest=2 * fabric.world_size,
+    )
+    mine = [share_of(batch, fabric.global_rank, fabric.world_size) for batch in batches]
+    requests = train_requests(images, task.views, seed=config.seed, epoch=shown)
+    labels = torch.tensor([image.label for image in images], device=fabric.device)
+    val_losses = [row.val_loss for row in history.of_stage(stage.number + 1)]
+    sums, lr = [], stage.lr
+    run.suffix.train()
+    for step, (numbers, values) in enumerate(
+        zip(mine, run.feed.batches([[requests[i] for i in b] for b in mine]), strict=True)
+    ):
+        lr = stage.lr * run.schedule.factor(
+            epoch * len(batches) + step, steps_per_epoch=len(batches), epochs=stage.epochs, val_losses=val_losses
+        )
+        set_lr(run.optimizer.optimizer, lr)
+        torch.manual_seed(seed_of(config.seed, "dropout", stage.number, epoch, step, fabric.global_rank))
+        share = len(numbers) * fabric.world_size / len(batches[step])
+        result = train_step(run.suffix, values, labels[numbers], run.optimizer, fabric, share=share)
+        sums.append(torch.stack([result.loss, result.correct.to(result.loss.dtype)]))
+    totals = _over_processes(task, torch.stack(sums).double())
+    losses = [float(loss) / len(batch) for loss, batch in zip(totals[:, 0], batches, strict=True)]
+    _record_steps(history, stage, losses, lr)
+    return float(totals[:, 0].sum()) / count, float(totals[:, 1].sum()) / count, lr
+
+
+def _record_steps(history: History, stage: Stage, losses: list[float], lr: float) -> None:
+    """Note every step's loss; refuse to go on from one that is not a number."""
+    before = len(history.steps)
+    for i, loss in enumerate(losses):
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f"the loss is {loss} at step {before + i + 1} ({stage.name}, rate {lr:g}); lower the learning rate "
+                "(--lr, or @RATE in the stage) or use --precision fp32"
+            )
+        history.steps.append(StepRow(stage.number + 1, _epochs_done(history) + 1, before + i + 1, loss))
+
+
+def _epochs_done(history: History) -> int:
+    return sum(row.epoch > 0 for row in history.epochs)
+
+
+def _over_processes(task: Task, sums: Tensor) -> Tensor:
+    if task.fabric.world_size == 1:
+        return sums
+    total = task.fabric.all_reduce(sums, reduce_op="sum")
+    assert isinstance(total, Tensor)
+    return total
+
+
+def _is_stopped(task: Task, stage: Stage, progress: Progress) -> bool:
+    patience = task.config.patience
+    return patience is not None and progress.history.waited(stage.number + 1) >= patience
+
+
+def snapshot(task: Task, names: tuple[str, ...]) -> Tensors:
+    """Copy parameters and buffers as they are now."""
+    state = task.network.module.state_dict()
+    return {name: state[name].detach().clone() for name in names}
+
+
+def _state(task: Task, run: StageRun, progress: Progress, stage: int, epoch: int) -> State:
+    names = {id(parameter): name for name, parameter in run.split.suffix.named_parameters()}
+    return State(
+        stage=stage,
+        epoch=epoch,
+        history=progress.history,
+        weights=snapshot(task, progress.trained),
+        best=progress.best,
+        moments=read_moments(run.optimizer.optimizer, names),
+        frozen=progress.frozen,
+    )
+
+
+def _announce(task: Task, stage: Stage, counts: ParameterCounts, choice: str) -> None:
+    task.reporter.say(
+        f"stage {stage.number + 1}/{len(task.plan)}, {stage.part}: {stage.epochs} epochs at {stage.lr:g}; "
+        f"{counts.trainable:,} parameters train, {counts.frozen:,} are frozen (frost line at {stage.cut.name}); "
+        f"activations {choice}"
+    )
+
+
+def _tell(task: Task, stage: Stage, row: EpochRow, epoch: int, *, is_best: bool) -> None:
+    task.reporter.say(
+        f"  {epoch + 1:3d}/{stage.epochs}  train {row.train_loss:.4f} {row.train_accuracy:6.1%}  "
+        f"val {row.val_loss:.4f} {row.val_accuracy:6.1%}{' *' if is_best else '  '}  "
+        f"rate {row.lr:.2g}  {row.seconds:.1f} s"
+    )

@@ -1,0 +1,64 @@
+"""One update, and one evaluation: the maths, with nothing else in it.
+
+Shapes: B pictures of a batch, K classes.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, fx, nn, optim
+from torch.nn import functional
+
+from frostline.activations.feed import Feed
+from frostline.activations.store import Values
+from frostline.data.loader import Request
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """Sums over this process's part of the batch, as tensors: reading them is left to the end of the epoch."""
+
+    loss: Tensor
+    correct: Tensor
+
+
+def train_step(
+    suffix: nn.Module,
+    values: Values,
+    labels_B: Tensor,
+    optimizer: optim.Optimizer,
+    fabric: Fabric,
+    *,
+    share: float = 1.0,
+) -> StepResult:
+    """Make one update of the suffix.
+
+    Args:
+        suffix: in training mode, set up by fabric.
+        values: what crosses the cut, (B, ...) each.
+        labels_B: int64.
+        optimizer: over the suffix's parameters.
+        fabric: runs backward, averages gradients over processes.
+        share: pictures here times processes over pictures in the global batch, so that the averaged gradient is that of
+            the mean over the global batch.
+    """
+    logits_BK = suffix(*values)
+    loss = functional.cross_entropy(logits_BK.float(), labels_B)
+    fabric.backward(loss * share)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    with torch.no_grad():
+        return StepResult(loss.detach() * len(labels_B), (logits_BK.argmax(dim=1) == labels_B).sum())
+
+
+def predict_batches(
+    suffix: fx.GraphModule, feed: Feed, requests: Sequence[Sequence[Request]], fabric: Fabric
+) -> Iterator[Tensor]:
+    """Give float32 logits (B, K) of each batch, in evaluation mode."""
+    suffix.eval()
+    for values in feed.batches(requests):
+        with torch.no_grad(), fabric.autocast():
+            logits_BK: Tensor = suffix(*values)
+        yield logits_BK.float()

@@ -1,0 +1,160 @@
+"""What a training works on, gathered once; and how a stage of it gets its frozen activations."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from lightning_fabric import Fabric
+
+from frostline.activations.compute import Pictures, fill, row_bytes
+from frostline.activations.feed import DirectFeed, Feed, StoredFeed
+from frostline.activations.housekeeping import prune_stores, store_home
+from frostline.activations.key import key_of, row_id
+from frostline.activations.store import DiskStore, RamStore, Store, copy_to_ram
+from frostline.config import TrainConfig, parse_bytes
+from frostline.data.index import Image, Index
+from frostline.data.loader import Request
+from frostline.data.views import Views
+from frostline.hardware import precision_name
+from frostline.network.build import Network
+from frostline.network.cuts import Traced
+from frostline.network.splitting import Split
+from frostline.plan.price import PROBE_PICTURES, RAM_LIMIT, StagePrice, Workload, price_stage, time_stage
+from frostline.plan.stages import Stage
+from frostline.progress import Reporter
+from frostline.stopwatch import Stopwatch
+from frostline.training.order import all_requests, base_requests
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the activations of a run came to."""
+
+    rows: set[bytes] = field(default_factory=set)
+    """Rows that the run used."""
+    computed: int = 0
+    """Rows among them that were not stored before."""
+    bytes: int = 0
+    seconds: float = 0.0
+    """Spent computing."""
+
+
+@dataclass(slots=True)
+class LastStore:
+    """The store opened last, by the digest of its key: a stage, a fit and the evaluation often share one."""
+
+    digest: str = ""
+    store: Store | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Everything that stages have in common."""
+
+    config: TrainConfig
+    index: Index
+    network: Network
+    traced: Traced
+    plan: tuple[Stage, ...]
+    views: Views
+    pictures: Pictures
+    cache_dir: Path
+    fabric: Fabric
+    reporter: Reporter
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    tally: Tally = field(default_factory=Tally)
+    last_store: LastStore = field(default_factory=LastStore)
+
+    def train_images(self) -> list[Image]:
+        """Pictures to train on."""
+        return self.index.of("train")
+
+    def val_images(self) -> list[Image]:
+        """Pictures to choose by."""
+        return self.index.of("val")
+
+
+def stage_requests(task: Task) -> list[Request]:
+    """Every view of training and validation pictures that a stage can ask for; none for random views."""
+    if not task.views.can_be_stored:
+        return []
+    return all_requests(task.train_images(), task.views) + base_requests(task.val_images())
+
+
+def price_of(task: Task, stage: Stage, split: Split) -> StagePrice:
+    """Time a stage's parts for a moment and choose where its frozen layers come from."""
+    requests = stage_requests(task)
+    missing = _missing(task, split, requests)
+    work = Workload(len(task.train_images()), len(task.val_images()), len(requests), missing)
+    some = base_requests(task.train_images()[:PROBE_PICTURES])
+    start = time.perf_counter()
+    (pixels,) = task.pictures.load([some])
+    decode = (time.perf_counter() - start) / len(some) / max(1, task.pictures.workers)
+    timing, row_bytes = time_stage(
+        split, pixels, task.pictures.preprocess, task.fabric, stored=bool(requests) and not missing
+    )
+    timing = replace(timing, decode=decode)
+    return price_stage(stage, split, work, timing, row_bytes, mode=task.config.feature_cache, room=_room(task))
+
+
+def open_feed(task: Task, split: Split, choice: str, requests: Sequence[Request]) -> Feed:
+    """Make the feed of a stage, computing and storing the rows that are missing.
+
+    Args:
+        task: the run's.
+        split: the stage's.
+        choice: ram, disk or off, as priced.
+        requests: all that will be asked of the feed.
+
+    Raises:
+        CacheError: nothing can be stored, and it was not left to us to choose.
+    """
+    direct = DirectFeed(split.prefix, task.pictures, task.fabric)
+    if choice == "off" or not requests:
+        return direct
+    store = _open_store(task, split, choice)
+    start = time.perf_counter()
+    with task.watch.span("activations"):
+        computed = fill(store, requests, split.prefix, task.pictures, task.fabric, task.reporter)
+        rows = [row_id(request) for request in requests]
+        per_row = row_bytes(store.read(rows[:1]))
+        if isinstance(store, DiskStore):
+            prune_stores(task.cache_dir, parse_bytes(task.config.cache_limit), keep=store.folder)
+            if task.config.feature_cache == "auto" and per_row * len(set(rows)) <= RAM_LIMIT:
+                store = copy_to_ram(store, rows)
+    fresh = set(rows) - task.tally.rows
+    task.tally.rows |= fresh
+    task.tally.bytes += per_row * len(fresh)
+    task.tally.computed += computed
+    task.tally.seconds += time.perf_counter() - start if computed else 0.0
+    return StoredFeed(store, task.fabric)
+
+
+def _open_store(task: Task, split: Split, choice: str) -> Store:
+    key = key_of(split, task.pictures.preprocess, precision_name(task.fabric))
+    last = task.last_store
+    if last.store is None or last.digest != key.digest():
+        last.store = RamStore() if choice == "ram" else DiskStore(store_home(task.cache_dir), key, task.reporter)
+        last.digest = key.digest()
+    return last.store
+
+
+def _missing(task: Task, split: Split, requests: Sequence[Request]) -> int:
+    """How many of the requested rows are not on disk yet."""
+    rows = {row_id(request) for request in requests}
+    if not rows or split.is_whole or task.config.feature_cache in {"ram", "off"}:
+        return len(rows)
+    key = key_of(split, task.pictures.preprocess, precision_name(task.fabric))
+    if not (store_home(task.cache_dir) / key.digest()).is_dir():
+        return len(rows)
+    store = DiskStore(store_home(task.cache_dir), key, task.reporter)
+    return sum(row not in store for row in rows)
+
+
+def _room(task: Task) -> int:
+    """Bytes that a store may take: the limit set, and nine tenths of what the disk has left."""
+    task.cache_dir.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(task.cache_dir).free
+    return min(parse_bytes(task.config.cache_limit), int(free * 0.9))
