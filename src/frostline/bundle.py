@@ -98,7 +98,7 @@ def load_network(path: Path) -> tuple[Network, tuple[str, ...]]:
             f"{path} is damaged: its weights do not match their digest; take another copy, or train again"
         )
     network = build(NetworkSpec.from_json(header["network"]))
-    preprocess = Preprocess(**{k: tuple(v) if isinstance(v, list) else v for k, v in header["preprocess"].items()})
+    preprocess = Preprocess.from_json(header["preprocess"])
     try:
         fill_exactly(network, tensors, str(path))
     except WeightsError as error:

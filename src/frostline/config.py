@@ -1,4 +1,4 @@
-"""Every setting of a training, defined once: the YAML keys and the command line's flags both derive from `TrainConfig`."""
+"""Every setting of a training, defined once: YAML keys and command-line flags both derive from `TrainConfig`."""
 
 from pathlib import Path
 from typing import Any, Literal, Self

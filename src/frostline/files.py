@@ -47,7 +47,7 @@ def atomic_write(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file atomically, with `\\n` line ends on every system."""
+    """Write a UTF-8 text file atomically, with the same line ends on every system."""
     atomic_write(path, lambda temporary: _write_bytes(temporary, text.encode()))
 
 

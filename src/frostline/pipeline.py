@@ -14,11 +14,12 @@ import torch
 from frostline.activations.compute import Pictures
 from frostline.bundle import write_bundle
 from frostline.config import TrainConfig, parse_bytes
-from frostline.data.index import Index, SplitName, build_index, class_names
+from frostline.data.index import Index, build_index, class_names
 from frostline.data.known import read_known, write_known
 from frostline.data.loader import default_workers
 from frostline.data.pictures import Source
 from frostline.data.sources import open_source
+from frostline.data.split import SplitName
 from frostline.data.splitfile import skipped_csv, split_csv
 from frostline.data.views import parse_views
 from frostline.errors import BundleError
@@ -158,8 +159,8 @@ def _introduce(prepared: Prepared, run: RunFolder) -> None:
     task = prepared.task
     counts = task.index.counts()
     task.reporter.say(
-        f"{task.config.data}: {counts['train']} training, {counts['val']} validation, {counts['test']} test pictures of "
-        f"{len(task.index.classes)} classes"
+        f"{task.config.data}: {counts['train']} training, {counts['val']} validation, {counts['test']} test pictures "
+        f"of {len(task.index.classes)} classes"
     )
     task.reporter.say(
         f"{task.network.spec.model} at {task.network.preprocess.size} pixels, head {task.network.spec.head}, weights "

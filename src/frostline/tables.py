@@ -34,7 +34,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequen
 
 def plan_table(prices: Sequence[tuple[StagePrice, ParameterCounts]]) -> str:
     """The price list of a plan: per stage what trains, the frost line, bytes, seconds both ways, the choice and why."""
-    header = ("stage", "trains from", "frost line", "epochs", "rate", "trainable", "frozen", "activations", "stored", "computed", "choice")  # fmt: skip
+    header = ["stage", "trains from", "frost line", "epochs", "rate", "trainable", "frozen", "activations"]
+    header += ["stored", "computed", "choice"]
     rows = [
         (
             str(price.stage.number + 1),
@@ -44,7 +45,7 @@ def plan_table(prices: Sequence[tuple[StagePrice, ParameterCounts]]) -> str:
             f"{price.stage.lr:g}",
             f"{counts.trainable:,}",
             f"{counts.frozen:,}",
-            f"{price.bytes / 1e6:,.1f} MB" if price.rows and not price.stage.cut.position == 0 else "-",
+            f"{price.bytes / 1e6:,.1f} MB" if price.rows and price.stage.cut.position != 0 else "-",
             f"{price.seconds_stored:.1f} s",
             f"{price.seconds_direct:.1f} s",
             price.choice,
@@ -63,7 +64,8 @@ def summary_table(model: str, input_text: str | None, classes: int, head: str) -
         ConfigError: the input is not CxHxW with equal sides.
         ModelError: no such network.
     """
-    spec = NetworkSpec(model=model, classes=classes, head=head, **_input_options(input_text))
+    channels, size = _input_options(input_text)
+    spec = NetworkSpec(model=model, classes=classes, head=head, channels=channels, image_size=size)
     network = build(spec)
     shape = network.preprocess.input_shape
     layers = layer_rows(network.module, shape)
@@ -153,15 +155,16 @@ def to_json(value: object) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False)
 
 
-def _input_options(text: str | None) -> dict[str, int]:
+def _input_options(text: str | None) -> tuple[int, int | None]:
+    """Channels and side."""
     if text is None:
-        return {}
+        return 3, None
     match = re.fullmatch(r"([13])x(\d+)x(\d+)", text)
     if not match or match[2] != match[3]:
         raise ConfigError(
             f"--input {text!r} is not understood; write channels x side x side, such as 3x224x224 or 1x32x32"
         )
-    return {"channels": int(match[1]), "image_size": int(match[2])}
+    return int(match[1]), int(match[2])
 
 
 def _width(text: str) -> int:

@@ -1,4 +1,4 @@
-"""What stored activations depend on, digested: a store belongs to a prefix, a row to a picture's content and its view."""
+"""What stored activations depend on, digested: a store belongs to a prefix, a row to a picture's content and view."""
 
 import enum
 import json

@@ -125,8 +125,8 @@ class DiskStore:
             path = write_shard(self.folder, rows, values)
         except OSError as error:
             raise CacheError(
-                f"cannot write activations to {self.folder}: {error.strerror or error}; free some space, choose another "
-                "--cache-dir, or use --feature-cache ram or off"
+                f"cannot write activations to {self.folder}: {error.strerror or error}; free some space, choose "
+                "another --cache-dir, or use --feature-cache ram or off"
             ) from None
         self._open(path)
 

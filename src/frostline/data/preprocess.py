@@ -1,7 +1,8 @@
 """How a picture becomes a network's input: it comes with the weights and travels with them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -39,6 +40,11 @@ class Preprocess:
     def in_grey(self) -> "Preprocess":
         """Give the same for one channel: means of mean and deviation over the colours."""
         return replace(self, mean=(sum(self.mean) / len(self.mean),), std=(sum(self.std) / len(self.std),))
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Preprocess":
+        """Undo `dataclasses.asdict` and JSON."""
+        return cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Turn uint8 pixels (batch, channels, height, width) into the float32 input, on the same device."""

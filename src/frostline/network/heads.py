@@ -63,7 +63,7 @@ def drop_hidden_layers(module: nn.Module, head: str, classes: int) -> str:
     Returns:
         The head's qualified name afterwards.
     """
-    parent_path = head.rpartition(".")[0]
+    parent_path, _, _ = head.rpartition(".")
     parent = module.get_submodule(parent_path)
     linears = [i for i, part in enumerate(parent.children()) if isinstance(part, nn.Linear)]
     if not isinstance(parent, nn.Sequential) or len(linears) < 2:
@@ -72,7 +72,7 @@ def drop_hidden_layers(module: nn.Module, head: str, classes: int) -> str:
     first = parent[linears[0]]
     assert isinstance(first, nn.Linear)
     module.set_submodule(parent_path, nn.Sequential(*kept, nn.Linear(first.in_features, classes)))
-    return f"{parent_path}.{len(kept)}"
+    return ".".join((parent_path, str(len(kept))))
 
 
 def make_mlp(module: nn.Module, head: str, classes: int, dropout: float) -> None:

@@ -1,4 +1,4 @@
-"""Starting weights: official ImageNet weights, a file, or an earlier run; told by key and shape where they do not fit."""
+"""Starting weights: official ImageNet weights, a file, or an earlier run; told by key and shape if they do not fit."""
 
 import fnmatch
 import hashlib
@@ -76,7 +76,7 @@ def read_state(path: Path) -> tuple[State, Mapping[str, str]]:
     except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError, _unpickling_error()) as error:
         reason = str(error).splitlines()[0]
         raise WeightsError(
-            f"cannot read weights from {path}: {reason}; give a .safetensors file, or a .pth file that holds tensors only"
+            f"cannot read weights from {path}: {reason}; give a .safetensors file, or a .pth file of tensors only"
         ) from None
     return _unwrap(content, path), {}
 
@@ -210,8 +210,8 @@ def _timm_pretrained(network: Network) -> State:
     except Exception as error:  # the hub client raises its own kinds, by version, for no network, no such weights, ...
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(
-            f"cannot get ImageNet weights for {network.spec.model}: {reason}; download them elsewhere and give the file "
-            "with --weights FILE, or use --weights none"
+            f"cannot get ImageNet weights for {network.spec.model}: {reason}; download them elsewhere and give the "
+            "file with --weights FILE, or use --weights none"
         ) from None
 
 

@@ -93,7 +93,7 @@ def _cosine(step: int, *, warmup: int, total: int) -> float:
 
 
 def _onecycle(step: int, *, rise: float, total: int) -> float:
-    """One-cycle policy (arXiv 1708.07120): 1/25 up to 1 over `rise` of the steps, then down to 1/250,000, by cosines."""
+    """One-cycle policy (arXiv 1708.07120): 1/25 up to 1 over `rise` of the steps, then to 1/250,000, by cosines."""
     low, end = 1 / 25, 1 / 25e4
     top = rise * total - 1
     if step <= top:

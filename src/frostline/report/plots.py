@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ def plot_curves(path: Path, rows: Sequence[EpochRow]) -> None:
         for split, colour in (("train", "#7a8ba3"), ("val", "#0b6bcb")):
             values = [getattr(row, f"{split}_{name}") for row in rows]
             axes.plot(epochs, values, color=colour, label=split, marker="o", markersize=3)
-        for before, after in zip(rows[:-1], rows[1:], strict=True):
+        for before, after in pairwise(rows):
             if before.stage != after.stage:
                 axes.axvline((before.epoch + after.epoch) / 2, color="#b0413e", linestyle="--", linewidth=1)
                 axes.annotate(

@@ -67,7 +67,7 @@ def _scale(std_D: Tensor, widths: Sequence[int]) -> Tensor:
 
     A channel that hardly moves would otherwise be blown up, and with it whatever a later stage changes below it.
     """
-    floors = torch.cat([(0.1 * part.mean()).expand_as(part) for part in std_D.split(list(widths))])
+    floors = torch.cat([(0.1 * part.mean()).expand_as(part) for part in torch.split(std_D, list(widths))])
     return 1 / torch.maximum(std_D, floors).clamp_min(1e-6)
 
 
@@ -96,7 +96,7 @@ def _minimise(layer: nn.Linear, x_ND: Tensor, labels_N: Tensor, decay: float) ->
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
-    optimizer.step(closure)  # type: ignore[arg-type]
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
 
 
 def concatenate(batches: Sequence[Sequence[Tensor]]) -> Tensor:

@@ -234,7 +234,7 @@ def _train_epoch(
         set_lr(run.optimizer.optimizer, lr)
         torch.manual_seed(seed_of(config.seed, "dropout", stage.number, epoch, step, fabric.global_rank))
         share = len(numbers) * fabric.world_size / len(batches[step])
-        result = train_step(run.suffix, values, labels[numbers], run.optimizer, fabric, share=share)
+        result = train_step(run.suffix, values, labels[numbers], run.optimizer.optimizer, fabric, share=share)
         sums.append(torch.stack([result.loss, result.correct.to(result.loss.dtype)]))
     totals = _over_processes(task, torch.stack(sums).double())
     losses = [float(loss) / len(batch) for loss, batch in zip(totals[:, 0], batches, strict=True)]

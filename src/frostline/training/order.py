@@ -1,4 +1,4 @@
-"""Which pictures make which batch, in which view: functions of (seed, stage, epoch), so that resuming needs no state."""
+"""Which pictures make which batch, in which view: functions of (seed, stage, epoch), so resuming needs no state."""
 
 from collections.abc import Sequence
 
