@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-import click
 import typer
 from pydantic.fields import FieldInfo
 
@@ -17,6 +16,8 @@ from frostline.errors import FrostlineError, UsageError
 from frostline.version import __version__
 
 INTERRUPTED, TERMINATED = 130, 143
+ParserError = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+"""Base of what the parser raises: typer carries its own copy of click in newer releases."""
 
 app = typer.Typer(
     name="frostline",
@@ -37,12 +38,12 @@ def main() -> None:
     """Run the command line and exit."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        app(standalone_mode=False)
-    except click.ClickException as error:
-        _fail(error.format_message().replace("\n", " "), UsageError.exit_code)
+        app(sys.argv[1:] or ["--help"], standalone_mode=False)
+    except ParserError as error:
+        _fail(f"{_one_line(error)}; see frostline {_command()}--help", UsageError.exit_code)
     except FrostlineError as error:
-        _fail(str(error).replace("\n", " "), error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+        _fail(_one_line(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted; a training goes on with --resume --out RUN", INTERRUPTED)
     except Terminated:
         _fail("terminated; a training goes on with --resume --out RUN", TERMINATED)
@@ -50,6 +51,16 @@ def main() -> None:
 
 def _terminate(*_: object) -> None:
     raise Terminated(TERMINATED)
+
+
+def _one_line(error: BaseException) -> str:
+    said = getattr(error, "format_message", error.__str__)()
+    return " ".join(str(said).split("\n")).rstrip(".")
+
+
+def _command() -> str:
+    names = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    return f"{sys.argv[1]} " if len(sys.argv) > 1 and sys.argv[1] in names else ""
 
 
 def _fail(message: str, code: int) -> None:
@@ -171,7 +182,7 @@ def predict(
     if damaged:
         Terminal().warn(f"{len(damaged)} of {len(predictions)} pictures could not be read")
     if len(damaged) == len(predictions):
-        raise SystemExit(FrostlineError.exit_code)
+        raise FrostlineError("no picture could be read; give JPEG, PNG, WebP, BMP, TIFF or GIF files")
 
 
 @app.command()

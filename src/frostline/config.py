@@ -37,6 +37,11 @@ class TrainConfig(BaseModel):
     head: Literal["linear", "mlp", "multi", "official", "small"] = Field(
         "linear", description="New head; official and small keep VGG's hidden layers (4096-4096, 512-512)."
     )
+    batch_norm: Literal["auto", "keep", "train"] = Field(
+        "auto",
+        description="Running statistics of thawed BatchNorm: keep the pretrained ones, or train with each batch's; "
+        "auto: keep, but train from scratch.",
+    )
     init: Literal["default", "he", "xavier"] = Field("default", description="Initial values of untrained layers.")
     allow_missing: str | None = Field(
         None, description='Parts that the weights file may lack, e.g. "classifier"; the head may always be missing.'

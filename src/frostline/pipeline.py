@@ -77,7 +77,8 @@ def prepare(config: TrainConfig, reporter: Reporter, watch: Stopwatch) -> Prepar
         index = _index(config, source, cache_dir, reporter)
     workers = default_workers() if config.workers is None else config.workers
     pictures = Pictures(source, network.preprocess, config.max_pixels, workers)
-    task = Task(config, index, network, traced, plan, views, pictures, cache_dir, fabric, reporter, watch)
+    fits_head = bool(network.spec.taps) and any(key.startswith(network.head) for key in loaded.fresh)
+    task = Task(config, index, network, traced, plan, views, pictures, cache_dir, fabric, reporter, fits_head, watch)
     return Prepared(task, loaded)
 
 

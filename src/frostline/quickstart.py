@@ -6,7 +6,7 @@ SETTINGS: dict[str, Any] = {
     "model": "efficientnet_lite0",
     "image_size": 96,
     "head": "multi",
-    "stages": "head:8, blocks.5:3@3e-4",
+    "stages": "head:8, blocks.6:4@3e-4",
     "batch_size": 64,
 }
 

@@ -63,12 +63,12 @@ class Network:
     """Top-level module, such as `classifier`, whose entries in a weights file may be of no use here."""
 
     def trace(self) -> Traced:
-        """Trace it and find its cuts; a multi-depth head becomes part of the graph.
+        """Trace it and find its cuts; a depth head becomes part of the graph.
 
         Raises:
             ModelError: it cannot be traced.
         """
-        tapped = heads.MULTI_HEAD if self.spec.taps else ""
+        tapped = heads.DEPTH_HEAD if self.spec.taps else ""
         return trace_network(
             self.module,
             self.preprocess.input_shape,
@@ -182,14 +182,14 @@ def _with_head(network: Network) -> Network:
     network = replace(network, old_head=network.head.partition(".")[0])
     if spec.head == "mlp":
         heads.make_mlp(module, network.head, spec.classes, spec.dropout)
-    if spec.head != "multi":
+    if spec.head not in {"linear", "multi"}:
         return network
     module.set_submodule(network.head, nn.Identity())
     traced = trace_network(module, network.preprocess.input_shape)
-    taps = spec.taps or heads.choose_taps(traced)
+    taps = spec.taps or heads.choose_taps(traced)[0 if spec.head == "multi" else -1 :]
     widths = heads.tap_widths(traced, taps, network.preprocess.input_shape)
-    module.add_module(heads.MULTI_HEAD, heads.MultiDepthHead(widths, spec.classes))
-    return replace(network, spec=replace(spec, taps=taps), head=heads.MULTI_HEAD)
+    module.add_module(heads.DEPTH_HEAD, heads.DepthHead(widths, spec.classes))
+    return replace(network, spec=replace(spec, taps=taps), head=heads.DEPTH_HEAD)
 
 
 def _sized(preprocess: Preprocess, spec: NetworkSpec) -> Preprocess:

@@ -9,15 +9,16 @@ from frostline.errors import ModelError
 from frostline.network.cuts import INPUT, Cut, Traced, channel_axis
 from frostline.network.tracing import path_of
 
-MULTI_HEAD = "multi_head"
+DEPTH_HEAD = "depth_head"
 MOST_TAPS = 8
 HIDDEN = 512
 
 
-class MultiDepthHead(nn.Module):
-    """A linear layer on the concatenated, standardised, average-pooled activations of several depths.
+class DepthHead(nn.Module):
+    """A linear layer on standardised, average-pooled activations: of the last depth, or of several, concatenated.
 
-    After Head2Toe (arXiv 2201.03529). A depth that is not used has scale 0.
+    Standardised, because channels differ a hundredfold in size, on which gradient steps of one size do badly. Several
+    depths: after Head2Toe (arXiv 2201.03529). A depth that is not used has scale 0.
 
     Args:
         widths: channels of each depth.
@@ -47,7 +48,7 @@ def find_head(module: nn.Module, classes: int) -> str:
         ModelError: there is none.
     """
     heads = [
-        path
+        str(path)
         for path, part in module.named_modules()
         if (isinstance(part, nn.Linear) and part.out_features == classes)
         or (isinstance(part, nn.Conv2d) and part.out_channels == classes)
@@ -72,11 +73,11 @@ def drop_hidden_layers(module: nn.Module, head: str, classes: int) -> str:
     first = parent[linears[0]]
     assert isinstance(first, nn.Linear)
     module.set_submodule(parent_path, nn.Sequential(*kept, nn.Linear(first.in_features, classes)))
-    return ".".join((parent_path, str(len(kept))))
+    return f"{parent_path}.{len(kept)}"
 
 
 def make_mlp(module: nn.Module, head: str, classes: int, dropout: float) -> None:
-    """Replace the head by Linear, ReLU, Dropout, Linear.
+    """Replace the head by BatchNorm, Linear, ReLU, Dropout, Linear.
 
     Raises:
         ModelError: the head is a convolution.
@@ -86,8 +87,8 @@ def make_mlp(module: nn.Module, head: str, classes: int, dropout: float) -> None
         raise ModelError(
             f"--head mlp needs a network that ends in a Linear layer; {head} is not one, use --head linear"
         )
-    layers = [nn.Linear(old.in_features, HIDDEN), nn.ReLU(), nn.Dropout(dropout), nn.Linear(HIDDEN, classes)]
-    module.set_submodule(head, nn.Sequential(*layers))
+    hidden = [nn.BatchNorm1d(old.in_features), nn.Linear(old.in_features, HIDDEN), nn.ReLU(), nn.Dropout(dropout)]
+    module.set_submodule(head, nn.Sequential(*hidden, nn.Linear(HIDDEN, classes)))
 
 
 def choose_taps(traced: Traced) -> tuple[str, ...]:

@@ -79,6 +79,18 @@ def freeze(module: nn.Module, split: Split) -> ParameterCounts:
     return count_parameters(module, split)
 
 
+def start_training_mode(suffix: nn.Module, config: TrainConfig) -> None:
+    """Put a suffix in training mode; thawed BatchNorm keeps its running statistics where the settings say so.
+
+    A short thaw moves the statistics only part of the way to the new pictures', and the pictures of one batch are few.
+    """
+    suffix.train()
+    if config.batch_norm == "keep" or (config.batch_norm == "auto" and config.weights != "none"):
+        for part in suffix.modules():
+            if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                part.eval()
+
+
 def count_parameters(module: nn.Module, split: Split) -> ParameterCounts:
     """Count the parameters on both sides of the frost line."""
     trainable = sum(parameter.numel() for parameter in split.suffix.parameters())

@@ -1,4 +1,4 @@
-"""Fit a multi-depth head by logistic regression: its depths and its weight decay are chosen on validation."""
+"""Fit a head by logistic regression; its depths and its weight decay are chosen on validation."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,12 +7,14 @@ import torch
 from torch import Tensor, nn, optim
 from torch.nn import functional
 
-from frostline.network.heads import MultiDepthHead
+from frostline.network.heads import DepthHead
 
 DECAYS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
 """Tried from strong to weak, each starting from the one before. The loss is mean cross entropy + decay/2 * |W|^2."""
 MOST_PICTURES = 10_000
-"""Choosing looks at this many training pictures at most."""
+MOST_WORK = 1e9
+"""Pictures times channels times classes: what one look at the training pictures may cost."""
+ITERATIONS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,8 @@ class Choice:
     bias: Tensor
 
 
-def fit_multi_head(
-    head: MultiDepthHead, train_ND: Tensor, train_labels_N: Tensor, val_MD: Tensor, val_labels_M: Tensor
+def fit_depth_head(
+    head: DepthHead, train_ND: Tensor, train_labels_N: Tensor, val_MD: Tensor, val_labels_M: Tensor
 ) -> Choice:
     """Set a head's statistics, depths and weights.
 
@@ -42,7 +44,8 @@ def fit_multi_head(
         val_MD: as train_ND.
         val_labels_M: int64.
     """
-    train_ND, train_labels_N = train_ND[:MOST_PICTURES], train_labels_N[:MOST_PICTURES]
+    some = _some_of(len(train_ND), train_ND.shape[1] * head.linear.out_features)
+    train_ND, train_labels_N = train_ND[some], train_labels_N[some]
     mean_D, scale_D = train_ND.mean(dim=0), _scale(train_ND.std(dim=0), head.widths)
     train_ND, val_MD = (train_ND - mean_D) * scale_D, (val_MD - mean_D) * scale_D
     choices = [
@@ -62,6 +65,12 @@ def fit_multi_head(
     return best
 
 
+def _some_of(count: int, work_per_picture: int) -> Tensor:
+    """Numbers of the pictures that the fit looks at: all, or a fixed random choice of as many as are affordable."""
+    affordable = min(MOST_PICTURES, max(1, int(MOST_WORK / work_per_picture)))
+    return torch.randperm(count, generator=torch.Generator().manual_seed(0))[:affordable]
+
+
 def _scale(std_D: Tensor, widths: Sequence[int]) -> Tensor:
     """One over each channel's deviation, but no more than ten times its depth's typical one.
 
@@ -72,7 +81,7 @@ def _scale(std_D: Tensor, widths: Sequence[int]) -> Tensor:
 
 
 def _path(
-    depths: int, head: MultiDepthHead, train_ND: Tensor, labels_N: Tensor, val_MD: Tensor, val_labels_M: Tensor
+    depths: int, head: DepthHead, train_ND: Tensor, labels_N: Tensor, val_MD: Tensor, val_labels_M: Tensor
 ) -> Iterator[Choice]:
     """Fit the deepest `depths` with each decay, from strong to weak."""
     width = sum(head.widths[-depths:])
@@ -88,7 +97,7 @@ def _path(
 
 
 def _minimise(layer: nn.Linear, x_ND: Tensor, labels_N: Tensor, decay: float) -> None:
-    optimizer = optim.LBFGS(layer.parameters(), max_iter=60, history_size=10, line_search_fn="strong_wolfe")
+    optimizer = optim.LBFGS(layer.parameters(), max_iter=ITERATIONS, history_size=10, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()

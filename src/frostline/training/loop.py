@@ -18,13 +18,13 @@ from frostline.activations.feed import Feed
 from frostline.activations.key import digest_tensors
 from frostline.data.index import Image
 from frostline.errors import BundleError, DivergedError
-from frostline.network.heads import MultiDepthHead
+from frostline.network.heads import DepthHead
 from frostline.network.splitting import Split, split
 from frostline.plan.optimizers import make_optimizer, set_lr
 from frostline.plan.schedules import Schedule, parse_schedule
-from frostline.plan.stages import ParameterCounts, Stage, freeze
+from frostline.plan.stages import ParameterCounts, Stage, freeze, start_training_mode
 from frostline.randomness import seed_of
-from frostline.training.fit import concatenate, fit_multi_head
+from frostline.training.fit import concatenate, fit_depth_head
 from frostline.training.history import EpochRow, History, StepRow
 from frostline.training.order import base_requests, share_of, shuffled_batches, train_requests
 from frostline.training.state import State, Tensors, read_moments, write_moments
@@ -76,7 +76,7 @@ def run_plan(task: Task, *, resumed: State | None, save: Save) -> Progress:
         BundleError: the state is of other starting weights.
     """
     progress = _start(task, resumed)
-    if resumed is None and task.network.spec.taps:
+    if resumed is None and task.fits_head:
         progress.history.add(fit_head(task))
         progress.best = snapshot(task, progress.trained)
     for stage in task.plan[resumed.stage if resumed else 0 :]:
@@ -85,7 +85,7 @@ def run_plan(task: Task, *, resumed: State | None, save: Save) -> Progress:
 
 
 def fit_head(task: Task) -> EpochRow:
-    """Fit a multi-depth head before the first epoch; what comes out is epoch 0."""
+    """Fit the head by logistic regression before the first epoch; what comes out is epoch 0."""
     start = time.perf_counter()
     divided = split(task.traced, task.traced.before("head"))
     images, val = task.train_images(), task.val_images()
@@ -96,12 +96,12 @@ def fit_head(task: Task) -> EpochRow:
         train_ND, val_MD = (concatenate(list(feed.batches([requests]))) for requests in (shown, base_requests(val)))
         labels_N, labels_M = (torch.tensor([i.label for i in group], device=train_ND.device) for group in (images, val))
         head = task.network.module.get_submodule(task.network.head)
-        assert isinstance(head, MultiDepthHead)
-        choice = fit_multi_head(head, train_ND, labels_N, val_MD, labels_M)
+        assert isinstance(head, DepthHead)
+        choice = fit_depth_head(head, train_ND, labels_N, val_MD, labels_M)
         train_loss, train_accuracy = _score(head, train_ND, labels_N)
         val_loss, val_accuracy = _score(head, val_MD, labels_M)
     task.reporter.say(
-        f"head fitted on {choice.depths} of {len(head.widths)} depths, decay {choice.decay:g}: val {val_accuracy:.1%}"
+        f"head fitted on {choice.depths} of {len(head.widths)} depths (decay {choice.decay:g}): val {val_accuracy:.1%}"
     )
     seconds = time.perf_counter() - start
     return EpochRow(
@@ -109,7 +109,7 @@ def fit_head(task: Task) -> EpochRow:
     )
 
 
-def _score(head: MultiDepthHead, features_ND: Tensor, labels_N: Tensor) -> tuple[float, float]:
+def _score(head: DepthHead, features_ND: Tensor, labels_N: Tensor) -> tuple[float, float]:
     with torch.no_grad():
         logits = head(features_ND)
     return float(functional.cross_entropy(logits, labels_N)), float((logits.argmax(dim=1) == labels_N).double().mean())
@@ -224,7 +224,7 @@ def _train_epoch(
     labels = torch.tensor([image.label for image in images], device=fabric.device)
     val_losses = [row.val_loss for row in history.of_stage(stage.number + 1)]
     sums, lr = [], stage.lr
-    run.suffix.train()
+    start_training_mode(run.suffix, config)
     for step, (numbers, values) in enumerate(
         zip(mine, run.feed.batches([[requests[i] for i in b] for b in mine]), strict=True)
     ):

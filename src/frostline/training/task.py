@@ -63,6 +63,8 @@ class Task:
     cache_dir: Path
     fabric: Fabric
     reporter: Reporter
+    fits_head: bool
+    """Whether the head starts from a logistic regression: it is new, linear, and on pretrained layers."""
     watch: Stopwatch = field(default_factory=Stopwatch)
     tally: Tally = field(default_factory=Tally)
     last_store: LastStore = field(default_factory=LastStore)
