@@ -150,6 +150,6 @@ def _resumed_config(given: dict[str, Any]) -> TrainConfig:
 
 def _run_folder(config: TrainConfig) -> RunFolder:
     if config.resume and config.out is not None:
-        return RunFolder(config.out).create()
+        return RunFolder(config.out)
     name = f"{Path(config.data.partition(':')[0]).name or 'data'}-{config.model}"
-    return RunFolder.choose(config.out, name).create()
+    return RunFolder.choose(config.out, name)

@@ -16,7 +16,7 @@ from frostline.errors import FrostlineError, UsageError
 from frostline.version import __version__
 
 INTERRUPTED, TERMINATED = 130, 143
-ParserError = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+ParserError: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 """Base of what the parser raises: typer carries its own copy of click in newer releases."""
 
 app = typer.Typer(

@@ -149,6 +149,12 @@ class RunFolder:
             ) from None
         return self
 
+    def remove_if_empty(self) -> None:
+        """Remove the folders that `create` made, where nothing was written into them."""
+        for folder in (self.best.parent, self.state.parent, self.path):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
         """Open an existing run.

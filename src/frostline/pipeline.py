@@ -101,6 +101,7 @@ def train_run(config: TrainConfig, run: RunFolder, reporter: Reporter, watch: St
         BundleError: the folder's state is damaged, or belongs to other data or weights.
     """
     rng = torch.random.get_rng_state()
+    run.create()  # before the long work: whether it can be written shows at once
     try:
         prepared = prepare(config, reporter, watch)
         task = prepared.task
@@ -112,6 +113,7 @@ def train_run(config: TrainConfig, run: RunFolder, reporter: Reporter, watch: St
         return metrics
     finally:
         torch.random.set_rng_state(rng)
+        run.remove_if_empty()
 
 
 def _index(config: TrainConfig, source: Source, cache_dir: Path, reporter: Reporter) -> Index:

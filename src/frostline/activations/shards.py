@@ -3,9 +3,10 @@
 import json
 import struct
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -35,10 +36,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One open shard: `values` tells where each value's rows lie."""
+    """A shard's rows; `values` tells where each value's rows lie."""
 
     path: Path
-    file: BinaryIO
+    file: BinaryIO | None
+    """Kept open, or None: opened for each read."""
     row_ids: tuple[bytes, ...]
     values: tuple[Place, ...]
 
@@ -47,12 +49,25 @@ class Shard:
 
         Plain reads, not a memory map: mapped pages count as the process's own memory, and a file that another process
         truncates would kill this one.
+
+        Raises:
+            CacheError: the file has gone, or ends too early.
         """
-        for place, target in zip(self.values, into, strict=True):
-            self.file.seek(place.offset + row * place.row_bytes)
-            buffer = target.view(torch.uint8).numpy().reshape(-1)
-            if self.file.readinto(buffer.data) != place.row_bytes:  # type: ignore[attr-defined]  # raw file
-                raise CacheError(f"{self.path} ends too early; run `frostline cache verify` and start again")
+        try:
+            with nullcontext(self.file) if self.file else self.path.open("rb", buffering=0) as file:
+                whole = all(
+                    self._read(file, row, place, target) for place, target in zip(self.values, into, strict=True)
+                )
+        except OSError as error:
+            raise CacheError(
+                f"cannot read {self.path}: {error.strerror}; start the run again, or with --resume"
+            ) from None
+        if not whole:
+            raise CacheError(f"{self.path} ends too early; run `frostline cache verify` and start again")
+
+    def _read(self, file: Any, row: int, place: Place, target: Tensor) -> bool:
+        file.seek(place.offset + row * place.row_bytes)
+        return bool(file.readinto(target.view(torch.uint8).numpy().reshape(-1).data) == place.row_bytes)
 
 
 def write_shard(folder: Path, row_ids: Sequence[bytes], values: Sequence[Tensor]) -> Path:
@@ -83,13 +98,17 @@ def is_intact(path: Path) -> bool:
     return digest_file(path) == path.stem
 
 
-def open_shard(path: Path) -> Shard:
+def open_shard(path: Path, *, keep_open: bool) -> Shard:
     """Open a shard for reading rows.
+
+    Args:
+        path: of the shard.
+        keep_open: hold the file, so that its rows stay readable even when it is removed.
 
     Raises:
         CacheError: its header does not describe a shard.
     """
-    file = path.open("rb", buffering=0)
+    file: Any = path.open("rb", buffering=0)
     try:
         header, start = _header(file)
         ids = header[ROWS]
@@ -101,7 +120,9 @@ def open_shard(path: Path) -> Shard:
     except (KeyError, ValueError, TypeError, struct.error) as error:
         file.close()
         raise CacheError(f"{path} is not a shard of activations ({error}); run `frostline cache verify`") from None
-    return Shard(path, file, row_ids, values)
+    if not keep_open:
+        file.close()
+    return Shard(path, file if keep_open else None, row_ids, values)
 
 
 def _header(file: BinaryIO) -> tuple[dict[str, dict[str, list[int]]], int]:

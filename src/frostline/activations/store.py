@@ -21,6 +21,8 @@ from frostline.progress import Reporter
 SHARD_BYTES = 128 * 10**6
 FLUSH_SECONDS = 20.0
 """Rows not yet written after this long are written as a smaller shard: what an interruption can cost."""
+MOST_OPEN = 256
+"""Files held open at once; systems allow about a thousand."""
 KEY_FILE = "key.json"
 USED_FILE = "used"
 
@@ -163,7 +165,7 @@ class DiskStore:
                 self._reporter.warn(f"stored activations in {path.name[:12]}... were damaged; computing them again")
 
     def _open(self, path: Path) -> None:
-        shard = open_shard(path)
+        shard = open_shard(path, keep_open=len(self._opened) < MOST_OPEN)
         self._opened.add(path)
         self._place.update({row: (shard, number) for number, row in enumerate(shard.row_ids)})
 

@@ -161,7 +161,7 @@ def _tap(flow: Flow, cuts: Sequence[Cut], head: str) -> fx.Graph:
         axis = channel_axis(cut.shapes[0], picture)
         with graph.inserting_after(node):
             tap = graph.call_function(average_pool, (node, axis))
-        tap.meta["tap"] = True
+        tap.meta["tap"] = cut.name
         pooled.append(tap)
     output = flow.nodes[-1]
     with graph.inserting_before(output):
@@ -268,7 +268,7 @@ def _names(flow: Flow) -> list[str]:
     taken: Counter[str] = Counter()
     for position, node in enumerate(flow.nodes):
         ended = [path for path in _ancestors(path_of(node)) if last[path] == position]
-        name = ended[0] if ended else _operation_name(node)
+        name = f"pool({tap})" if (tap := node.meta.get("tap")) else ended[0] if ended else _operation_name(node)
         taken[name] += 1
         names.append(name if taken[name] == 1 else f"{name}#{taken[name]}")
     names[0] = INPUT

@@ -97,8 +97,26 @@ def trace(module: nn.Module, *, training: bool) -> fx.Graph:
     finally:
         for part, mode in modes.items():
             part.training = mode
+    _refuse_lost_changes(module, graph)
     drop_unused(graph)
     return graph
+
+
+def _refuse_lost_changes(module: nn.Module, graph: fx.Graph) -> None:
+    """Refuse a graph with an in-place change whose result nobody reads: it would be erased as unused, effect and all."""
+    for node in graph.nodes:
+        if not node.users and _changes_in_place(module, node):
+            raise ModelError(
+                f"{type(module).__name__} changes a tensor in place ({operation_of(node)}) and drops the result, which "
+                "cannot be split; write x = relu(x), not relu(x)"
+            )
+
+
+def _changes_in_place(module: nn.Module, node: fx.Node) -> bool:
+    if node.op == "call_module":
+        return bool(getattr(module.get_submodule(str(node.target)), "inplace", False))
+    name = operation_of(node)
+    return bool(node.kwargs.get("inplace")) or (name.endswith("_") and not name.endswith("__"))
 
 
 def drop_unused(graph: fx.Graph) -> None:

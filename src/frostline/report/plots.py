@@ -1,7 +1,8 @@
 """Pictures of a run: curves, confusion matrix, one training batch."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,18 @@ FONT_ADVICE = "no font here has these characters; install one, e.g. `apt-get ins
 MOST_NAMED_CLASSES = 40
 
 
+@contextmanager
+def _style() -> Iterator[None]:
+    """Our fonts, for this plot alone: a list of families, so that a missing glyph is looked for in the next one."""
+    from matplotlib import font_manager, rc_context
+
+    present = {font.name for font in font_manager.fontManager.ttflist}
+    families = ["DejaVu Sans", *(name for name in CHINESE_FONTS if name in present)]
+    with rc_context({"font.family": families, "text.parse_math": False}):  # a class may be called "$5"
+        yield
+
+
+@_style()
 def plot_curves(path: Path, rows: Sequence[EpochRow]) -> None:
     """Draw loss and accuracy by epoch, training and validation, with stage changes marked."""
     figure, (left, right) = _figure(11, 4.2, columns=2)
@@ -50,6 +63,7 @@ def plot_curves(path: Path, rows: Sequence[EpochRow]) -> None:
     _save(figure, path)
 
 
+@_style()
 def plot_confusion(path: Path, confusion: Sequence[Sequence[int]], classes: Sequence[str], title: str) -> str:
     """Draw a confusion matrix, rows normalised; give advice about fonts, or ""."""
     counts = np.array(confusion)
@@ -59,7 +73,7 @@ def plot_confusion(path: Path, confusion: Sequence[Sequence[int]], classes: Sequ
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.046)
     if len(classes) <= MOST_NAMED_CLASSES:
-        axes.set_xticks(range(len(classes)), classes, rotation=45 if max(map(len, classes)) > 2 else 0, ha="right")
+        axes.set_xticks(range(len(classes)), classes, **_label_angle(classes))
         axes.set_yticks(range(len(classes)), classes)
         for row, column in np.argwhere(counts > 0):
             colour = "white" if shares[row, column] > 0.5 else "#333333"
@@ -70,6 +84,11 @@ def plot_confusion(path: Path, confusion: Sequence[Sequence[int]], classes: Sequ
     return _save(figure, path)
 
 
+def _label_angle(classes: Sequence[str]) -> dict[str, Any]:
+    return {"rotation": 45, "ha": "right"} if max(map(len, classes)) > 2 else {}
+
+
+@_style()
 def plot_batch(path: Path, pixels: np.ndarray, names: Sequence[str]) -> str:
     """Draw pictures as the network sees them, with their class names; give advice about fonts, or "".
 
@@ -90,23 +109,12 @@ def plot_batch(path: Path, pixels: np.ndarray, names: Sequence[str]) -> str:
 
 
 def _figure(width: float, height: float, *, columns: int = 1, rows: int = 1) -> "tuple[Figure, list[Any]]":
-    from matplotlib import rcParams
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rcParams["text.parse_math"] = False  # a class may be called "$5"
-    rcParams["font.sans-serif"] = _fonts()
-    rcParams["font.family"] = "sans-serif"
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
-
-
-def _fonts() -> list[str]:
-    from matplotlib import font_manager
-
-    present = {font.name for font in font_manager.fontManager.ttflist}
-    return ["DejaVu Sans", *(name for name in CHINESE_FONTS if name in present)]
 
 
 def _save(figure: "Figure", path: Path) -> str:

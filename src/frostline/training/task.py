@@ -151,7 +151,7 @@ def _missing(task: Task, split: Split, requests: Sequence[Request]) -> int:
     key = key_of(split, task.pictures.preprocess, precision_name(task.fabric))
     if not (store_home(task.cache_dir) / key.digest()).is_dir():
         return len(rows)
-    store = DiskStore(store_home(task.cache_dir), key, task.reporter)
+    store = _open_store(task, split, "disk")
     return sum(row not in store for row in rows)
 
 

@@ -1,0 +1,92 @@
+"""What every benchmark needs: run a whole process, tell the machine and the versions, write the result."""
+
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A process that ran to its end."""
+
+    seconds: float
+    """Wall clock, start to exit."""
+    peak_bytes: int
+    """Largest resident memory of any one process of it."""
+    output: str
+
+
+def run(command: Sequence[str], **environment: str) -> Finished:
+    """Run a command and wait for it; what it prints is kept.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        list(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **environment}
+    )
+    assert process.stdout is not None
+    output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{output}")
+    return Finished(seconds, _peak(usage), output)
+
+
+def _peak(usage: resource.struct_rusage) -> int:
+    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def frostline(*arguments: str, cache: Path) -> Finished:
+    """Run the command line of the installed frostline with a cache of its own."""
+    return run([sys.executable, "-m", "frostline", *arguments], FROSTLINE_CACHE=str(cache))
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores, memory and versions."""
+    cpu = next(
+        (line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")), platform.processor()
+    )
+    flags = next((line for line in _cpuinfo() if line.startswith("flags")), "")
+    packages = ("frostline", "torch", "torchvision", "timm", "lightning-fabric", "pillow")
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "amx_bf16": " amx_bf16" in flags,
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in packages},
+    }
+
+
+def _cpuinfo() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.is_file() else []
+
+
+def median(values: Sequence[float]) -> float:
+    """The middle value."""
+    return statistics.median(values)
+
+
+def write(name: str, result: dict[str, Any]) -> None:
+    """Write a result beside the machine that gave it, and print it."""
+    RESULTS.mkdir(exist_ok=True)
+    text = json.dumps({"machine": machine(), "date": time.strftime("%F"), **result}, indent=1, ensure_ascii=False)
+    (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    print(text)

@@ -1,0 +1,162 @@
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from frostline.data.index import build_index
+from frostline.data.loader import EXAMINED_AT_ONCE
+from frostline.data.sources import open_source
+from frostline.errors import DataError
+
+
+class Recorder:
+    """A reporter that keeps what it is told."""
+
+    def __init__(self):
+        self.warned, self.advanced = [], 0
+
+    def say(self, text):
+        raise AssertionError("building an index says nothing")
+
+    def warn(self, text):
+        self.warned.append(text)
+
+    @contextmanager
+    def bar(self, total, what):
+        def advance(count):
+            self.advanced += count
+
+        yield advance
+        assert self.advanced == total
+
+
+def write_pictures(root, **counts):
+    draw = np.random.default_rng(0)
+    for name, count in counts.items():
+        folder = root / name.replace("__", "/")
+        folder.mkdir(parents=True)
+        for number in range(count):
+            Image.fromarray(draw.integers(0, 256, (9, 9, 3), dtype=np.uint8)).save(folder / f"{number}.png")
+    return root
+
+
+def damage(path):
+    path.write_bytes(path.read_bytes()[:60])
+
+
+def build(root, tmp_path, **options):
+    chosen = {"channels": 3, "max_pixels": 10_000, "max_damaged": 0.05, "val": 0.2, "test": None, "seed": 0}
+    chosen |= {"workers": 0, "known_good": set(), "reporter": Recorder()}
+    return build_index(open_source(str(root), cache_dir=tmp_path / "cache"), **{**chosen, **options})
+
+
+def test_an_index_of_good_pictures(tmp_path):
+    root = write_pictures(tmp_path / "d", b=10, a=10)
+    reporter = Recorder()
+    index = build(root, tmp_path, reporter=reporter)
+    assert index.classes == ("a", "b")
+    assert index.counts() == {"train": 12, "val": 4, "test": 4, "skipped": 0}
+    assert [image.position for image in index.images] == list(range(20))
+    assert [image.label for image in index.images] == [0] * 10 + [1] * 10
+    assert len({image.digest for image in index.images}) == 20
+    assert (reporter.warned, reporter.advanced) == ([], 20)
+
+
+def test_a_damaged_picture_is_listed_with_its_reason_and_left_out(tmp_path):
+    root = write_pictures(tmp_path / "d", a=20, b=20)
+    damage(root / "a" / "3.png")
+    reporter = Recorder()
+    index = build(root, tmp_path, reporter=reporter)
+    (skipped,) = index.skipped
+    assert skipped.path == "a/3.png"
+    assert skipped.reason
+    assert "a/3.png" not in [image.path for image in index.images]
+    assert sum(index.counts().values()) == 40
+    assert reporter.warned == [f"left out 1 of 40 pictures: a/3.png ({skipped.reason})"]
+    by_path = {image.path: image.position for image in index.images}
+    assert all(index.source.pictures[position].path == path for path, position in by_path.items())
+
+
+def test_more_damage_than_allowed_stops(tmp_path):
+    root = write_pictures(tmp_path / "d", a=20, b=20)
+    for number in range(3):
+        damage(root / "b" / f"{number}.png")
+    with pytest.raises(DataError, match=r"3 of 40 pictures are damaged, more than 5%: b/0.png .*--max-damaged"):
+        build(root, tmp_path)
+    assert len(build(root, tmp_path, max_damaged=3 / 40).skipped) == 3
+
+
+def test_a_class_that_damage_leaves_empty_stops(tmp_path):
+    root = write_pictures(tmp_path / "d", a=20, b=1)
+    damage(root / "b" / "0.png")
+    with pytest.raises(DataError, match="no usable training picture is left of class b"):
+        build(root, tmp_path)
+
+
+def test_pictures_with_too_many_pixels_are_left_out(tmp_path):
+    root = write_pictures(tmp_path / "d", a=2, b=2)
+    with pytest.raises(DataError, match="4 of 4 pictures are damaged"):
+        build(root, tmp_path, max_pixels=80)
+
+
+def test_classes_come_from_training_alone(tmp_path):
+    root = write_pictures(tmp_path / "d", train__b=3, train__a=3, train__c=3, val__b=2)
+    index = build(root, tmp_path)
+    assert index.classes == ("a", "b", "c")
+    assert [index.classes[image.label] for image in index.of("val")] == ["b", "b"]
+    assert index.of("test") == []
+
+
+def test_a_class_that_only_validation_has_is_refused(tmp_path):
+    root = write_pictures(tmp_path / "d", train__a=3, train__b=3, val__a=2, val__zebra=2)
+    with pytest.raises(DataError, match="class zebra has no training picture; there are a, b"):
+        build(root, tmp_path)
+
+
+def test_one_class_is_refused(tmp_path):
+    root = write_pictures(tmp_path / "d", a=3, b=3)
+    table = tmp_path / "t.csv"
+    table.write_text("path,label\nd/a/0.png,x\nd/b/0.png,x\n", encoding="utf-8")
+    with pytest.raises(DataError, match="one class"):
+        build(table, tmp_path)
+    assert build(root, tmp_path).classes == ("a", "b")
+
+
+def test_an_empty_validation_split_is_refused(tmp_path):
+    root = write_pictures(tmp_path / "d", a=2, b=2)
+    with pytest.raises(DataError, match=r"the val split is empty \(4 pictures in all\)"):
+        build(root, tmp_path, val=0.1, test=0)
+
+
+def test_the_number_of_workers_changes_nothing(tmp_path):
+    count = EXAMINED_AT_ONCE + 1
+    root = write_pictures(tmp_path / "d", a=count, b=count)
+    damage(root / "a" / "3.png")
+    known = [set(), set()]
+    alone, helped = (build(root, tmp_path, workers=w, known_good=k) for w, k in zip((0, 2), known, strict=True))
+    assert (alone.images, alone.skipped) == (helped.images, helped.skipped)
+    assert known[0] == known[1]
+
+
+def test_what_proved_good_is_not_decoded_again(tmp_path, monkeypatch):
+    root = write_pictures(tmp_path / "d", a=5, b=5)
+    known = set()
+    first = build(root, tmp_path, known_good=known)
+    assert known == {bytes.fromhex(image.digest) for image in first.images}
+
+    def refuse(*_, **__):
+        raise AssertionError("decoded again")
+
+    monkeypatch.setattr("frostline.data.loader.decode", refuse)
+    assert build(root, tmp_path, known_good=known).images == first.images
+    with pytest.raises(AssertionError, match="decoded again"):
+        build(root, tmp_path, known_good=set())
+
+
+def test_damaged_pictures_do_not_count_as_known(tmp_path):
+    root = write_pictures(tmp_path / "d", a=20, b=20)
+    damage(root / "a" / "3.png")
+    known = set()
+    build(root, tmp_path, known_good=known)
+    assert len(known) == 39

@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from frostline.data.preprocess import Preprocess
+from frostline.data.views import parse_views, show
+from frostline.errors import ConfigError
+from frostline.files import digest_bytes
+
+DIGESTS = st.binary(max_size=4).map(digest_bytes)
+DIGEST, OTHER = digest_bytes(b"one"), digest_bytes(b"other")
+PLAIN = Preprocess(size=32, resize=40)
+
+
+def picture(width=80, height=40, mode="RGB"):
+    depth = 3 if mode == "RGB" else 1
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, depth), dtype=np.uint8)
+    return Image.fromarray(pixels.squeeze() if depth == 1 else pixels), pixels
+
+
+@given(
+    text=st.sampled_from(["none", "flip", "crops:1", "crops:3", "crops:8"]),
+    digest=DIGESTS,
+    seed=st.integers(0, 2**40),
+    epoch=st.integers(0, 1000),
+)
+def test_every_v_epochs_show_each_view_once(text, digest, seed, epoch):
+    views = parse_views(text)
+    shown = [views.of(digest, seed=seed, epoch=epoch + i) for i in range(len(views.names))]
+    assert sorted(shown) == sorted(views.names)
+    assert views.of(digest, seed=seed, epoch=epoch + len(views.names)) == shown[0]
+
+
+def test_pictures_do_not_all_show_the_same_view():
+    views = parse_views("flip")
+    shown = [views.of(digest_bytes(bytes([i])), seed=0, epoch=0) for i in range(64)]
+    assert 16 < shown.count("mirror") < 48
+
+
+def test_the_first_view_depends_on_the_seed():
+    views = parse_views("crops:8")
+    assert len({views.of(DIGEST, seed=seed, epoch=0) for seed in range(20)}) > 3
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [("none", ("base",)), ("flip", ("base", "mirror")), ("crops:2", ("crop-0", "crop-1")), ("random", ())],
+)
+def test_names(text, names):
+    views = parse_views(text)
+    assert (views.names, views.can_be_stored) == (names, bool(names))
+
+
+def test_random_views_never_come_back():
+    views = parse_views("random")
+    names = {views.of(DIGEST, seed=seed, epoch=epoch) for seed in range(3) for epoch in range(20)}
+    assert len(names) == 60
+
+
+@pytest.mark.parametrize("text", ["", "flips", "crops", "crops:0", "crops:-1", "crops:1000", "crops:2.5", "NONE", "crops:٣x"])
+def test_other_words_are_refused(text):
+    with pytest.raises(ConfigError, match=r"allowed are none, flip, crops:K .*random"):
+        parse_views(text)
+
+
+def test_base_is_the_centre_of_a_picture_that_is_not_square():
+    image, pixels = picture(80, 40)  # shorter side 40 = resize, so nothing is scaled: the centre 32x32 is cut out
+    expected = pixels[4:36, 24:56].transpose(2, 0, 1)
+    np.testing.assert_array_equal(show(image, "base", DIGEST, PLAIN), expected)
+    upright = image.transpose(Image.Transpose.TRANSPOSE)
+    np.testing.assert_array_equal(show(upright, "base", DIGEST, PLAIN), expected.transpose(0, 2, 1))
+
+
+def test_base_is_scaled_by_the_shorter_side():
+    image, _ = picture(30, 20)
+    big = image.resize((300, 200), Image.Resampling.NEAREST)
+    nearest = Preprocess(size=16, resize=20, interpolation="nearest")
+    np.testing.assert_array_equal(show(big, "base", "", nearest), show(image, "base", "", nearest))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_mirror_is_the_mirrored_base(mode):
+    image, _ = picture(50, 41, mode)
+    base, mirror = (show(image, view, DIGEST, PLAIN) for view in ("base", "mirror"))
+    assert base.shape == mirror.shape == (3 if mode == "RGB" else 1, 32, 32)
+    assert base.dtype == np.uint8
+    assert base.flags.c_contiguous
+    assert mirror.flags.c_contiguous
+    np.testing.assert_array_equal(mirror, base[:, :, ::-1])
+    assert not np.array_equal(mirror, base)
+
+
+@pytest.mark.parametrize("view", ["base", "mirror", "crop-0", "crop-7", "random-0-3"])
+def test_a_view_is_a_function_of_picture_and_name(view):
+    image, _ = picture()
+    np.testing.assert_array_equal(show(image, view, DIGEST, PLAIN), show(image.copy(), view, DIGEST, PLAIN))
+
+
+def test_crops_differ_by_view_and_by_picture():
+    image, _ = picture()
+    shown = [show(image, f"crop-{i}", digest, PLAIN).tobytes() for i in range(5) for digest in (DIGEST, OTHER)]
+    assert len(set(shown)) == 10
+    assert show(image, "base", DIGEST, PLAIN).tobytes() == show(image, "base", OTHER, PLAIN).tobytes()
+
+
+def test_half_of_the_crops_are_mirrored():
+    ramp = Image.fromarray(np.tile(np.arange(200, dtype=np.uint8), (200, 1)))
+    falling = [
+        bool(view[0, 0, 0] > view[0, 0, -1]) for view in (show(ramp, f"crop-{i}", DIGEST, PLAIN) for i in range(100))
+    ]
+    assert 30 < sum(falling) < 70
+
+
+@given(
+    width=st.integers(1, 60),
+    height=st.integers(1, 60),
+    view=st.sampled_from(["base", "mirror", "crop-0", "crop-1", "random-1-1"]),
+    digest=DIGESTS,
+)
+def test_any_size_gives_a_view_of_nothing_but_the_picture(width, height, view, digest):
+    shown = show(Image.new("RGB", (width, height), (10, 200, 30)), view, digest, PLAIN)
+    assert shown.shape == (3, 32, 32)
+    assert (shown == np.array([10, 200, 30], dtype=np.uint8)[:, None, None]).all()
+
+
+@pytest.mark.parametrize("size", [(1, 500), (500, 1)])
+def test_no_crop_leaves_a_thin_picture(size):
+    for number in range(20):
+        assert show(Image.new("L", size, 7), f"crop-{number}", DIGEST, PLAIN).min() == 7

@@ -1,0 +1,190 @@
+import pytest
+import torch
+from torch import nn
+
+from frostline.config import make_config
+from frostline.errors import PlanError
+from frostline.network.build import NetworkSpec, build
+from frostline.network.splitting import split
+from frostline.plan.optimizers import make_optimizer, set_lr
+from frostline.plan.stages import freeze, resolve_plan, start_training_mode, trainable
+
+SPECS = {
+    "resnet18": {"model": "resnet18", "width": 0.25, "image_size": 32},
+    "vgg11_bn": {"model": "vgg11_bn", "width": 0.125, "image_size": 32, "head": "official", "dropout": 0.5},
+    "multi": {"model": "resnet18", "width": 0.25, "image_size": 32, "head": "multi"},
+}
+PARTS = {"resnet18": ("all", "layer2", "layer4.1", "head"), "vgg11_bn": ("all", "block3", "head"), "multi": ("layer4",)}
+CASES = [(name, part) for name, parts in PARTS.items() for part in parts]
+
+
+def configured(**settings):
+    return make_config(data="photos", **settings)
+
+
+@pytest.fixture(scope="module")
+def networks():
+    made = {}
+    for name, spec in SPECS.items():
+        network = build(NetworkSpec(classes=3, **spec))
+        made[name] = (network, network.trace())
+    return made
+
+
+@pytest.fixture
+def frozen(networks, request):
+    name, part = request.param
+    network, traced = networks[name]
+    (stage,) = resolve_plan(configured(stages=f"{part}:2"), traced)
+    divided = split(traced, stage.cut)
+    return network, stage, divided, freeze(network.module, divided)
+
+
+@pytest.mark.parametrize("frozen", CASES, indirect=True, ids=str)
+def test_only_the_suffix_requires_gradients(frozen):
+    network, _, divided, _ = frozen
+    training = {id(parameter) for parameter in divided.suffix.parameters()}
+    assert training
+    for parameter in network.module.parameters():
+        assert parameter.requires_grad == (id(parameter) in training)
+        assert parameter.grad is None
+    assert not training.intersection(map(id, divided.prefix.parameters()))
+
+
+@pytest.mark.parametrize("frozen", CASES, indirect=True, ids=str)
+def test_counts_add_up(frozen):
+    network, stage, _, counts = frozen
+    assert counts.frozen + counts.trainable == sum(p.numel() for p in network.module.parameters())
+    assert counts.trainable == sum(p.numel() for p in network.module.parameters() if p.requires_grad)
+    assert (counts.frozen == 0) == (stage.part == "all")
+
+
+def test_counts_by_hand(networks):
+    network, traced = networks["resnet18"]
+    counts = freeze(network.module, split(traced, traced.before("head")))
+    assert counts.trainable == 128 * 3 + 3  # width 0.25 leaves 128 of resnet18's 512 channels
+
+
+@pytest.mark.parametrize("frozen", CASES, indirect=True, ids=str)
+def test_the_prefix_is_a_fixed_function_through_training(frozen):
+    """Evaluation mode survives, statistics stand still, and a picture's neighbours do not matter."""
+    network, stage, divided, _ = frozen
+    if stage.part == "all":
+        pytest.skip("nothing is frozen")
+    pictures = torch.randn(6, *network.preprocess.input_shape)
+    with torch.no_grad():
+        before = [value.clone() for value in divided.prefix(pictures)]
+    kept = {name: value.clone() for name, value in divided.prefix.state_dict().items()}
+    config = configured(lr=0.1, weights="none", weight_decay=0.1)
+    optimizer = make_optimizer(config, stage, divided)
+    start_training_mode(divided.suffix, config)
+    for _ in range(2):
+        with torch.no_grad():
+            values = divided.prefix(pictures)
+        logits = divided.suffix(*(value.clone() for value in values))
+        nn.functional.cross_entropy(logits, torch.tensor([0, 1, 2, 0, 1, 2])).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert not any(module.training for module in divided.prefix.modules() if module is not divided.prefix)
+    for name, value in divided.prefix.state_dict().items():
+        assert torch.equal(value, kept[name]), name
+    with torch.no_grad():
+        for whole, alone, old in zip(divided.prefix(pictures), divided.prefix(pictures[:1]), before, strict=True):
+            assert torch.equal(whole, old)
+            torch.testing.assert_close(whole[:1], alone)
+
+
+@pytest.mark.parametrize("frozen", CASES, indirect=True, ids=str)
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_the_optimizer_holds_each_trained_parameter_once_and_no_other(frozen, name):
+    network, stage, divided, _ = frozen
+    optimizer = make_optimizer(configured(optimizer=name, weight_decay=0.01), stage, divided)
+    held = [id(parameter) for group in optimizer.param_groups for parameter in group["params"]]
+    assert len(held) == len(set(held))
+    assert set(held) == {id(parameter) for parameter in network.module.parameters() if parameter.requires_grad}
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            assert group["weight_decay"] == (0.01 if parameter.dim() > 1 else 0)
+        assert group["lr"] == stage.lr
+
+
+def test_trainable_names_are_the_networks(networks):
+    network, traced = networks["vgg11_bn"]
+    own = dict(network.module.named_parameters())
+    named = dict(trainable(split(traced, traced.before("block5"))))
+    assert named
+    assert all(own[name] is parameter for name, parameter in named.items())
+
+
+def test_set_lr_reaches_every_group(networks):
+    network, traced = networks["resnet18"]
+    (stage,) = resolve_plan(configured(stages="all:1"), traced)
+    optimizer = make_optimizer(configured(), stage, split(traced, stage.cut))
+    assert len(optimizer.param_groups) == 2
+    set_lr(optimizer, 0.125)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.125, 0.125]
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_momentum_and_kind(networks, name):
+    network, traced = networks["resnet18"]
+    (stage,) = resolve_plan(configured(stages="head:1"), traced)
+    optimizer = make_optimizer(configured(optimizer=name, momentum=0.7), stage, split(traced, stage.cut))
+    assert type(optimizer).__name__.lower() == name
+    assert optimizer.defaults.get("momentum", 0.7) == 0.7
+
+
+@pytest.mark.parametrize(
+    ("settings", "keeps"),
+    [
+        ({"batch_norm": "auto", "weights": "imagenet"}, True),
+        ({"batch_norm": "auto", "weights": "none"}, False),
+        ({"batch_norm": "keep", "weights": "none"}, True),
+        ({"batch_norm": "train", "weights": "imagenet"}, False),
+    ],
+)
+def test_thawed_batch_norm(networks, settings, keeps):
+    network, traced = networks["vgg11_bn"]
+    suffix = split(traced, traced.before("block4")).suffix
+    start_training_mode(suffix, configured(**settings))
+    norms = [part for part in suffix.modules() if isinstance(part, nn.BatchNorm2d)]
+    drops = [part for part in suffix.modules() if isinstance(part, nn.Dropout)]
+    assert norms
+    assert drops
+    assert all(norm.training == (not keeps) for norm in norms)
+    assert all(drop.training for drop in drops)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+def test_rates(networks, optimizer):
+    _, traced = networks["resnet18"]
+    stages = "head:1, layer4:2, layer4:3@0.5"
+    plan = resolve_plan(configured(stages=stages, optimizer=optimizer), traced)
+    head, thawed = {"sgd": (1e-2, 1e-3)}.get(optimizer, (1e-3, 1e-4))
+    assert [stage.lr for stage in plan] == [head, thawed, 0.5]
+    plan = resolve_plan(configured(stages=stages, optimizer=optimizer, lr=0.25), traced)
+    assert [stage.lr for stage in plan] == [0.25, 0.25, 0.5]
+    assert [(stage.number, stage.epochs, stage.name) for stage in plan] == [
+        (0, 1, "stage 1, head"),
+        (1, 2, "stage 2, layer4"),
+        (2, 3, "stage 3, layer4"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "part", "epochs"),
+    [
+        ({}, "head", 10),
+        ({"epochs": 3}, "head", 3),
+        ({"weights": "none"}, "all", 20),
+        ({"weights": "none", "epochs": 4}, "all", 4),
+    ],
+)
+def test_the_default_plan(networks, settings, part, epochs):
+    (stage,) = resolve_plan(configured(**settings), networks["resnet18"][1])
+    assert (stage.part, stage.epochs, stage.lr) == (part, epochs, 1e-3)
+
+
+def test_a_part_that_does_not_exist_is_named_with_those_that_do(networks):
+    with pytest.raises(PlanError, match=r"'layer9': did you mean 'layer\d'\? there are all, .*layer4.*head"):
+        resolve_plan(configured(stages="head:1, layer9:2"), networks["resnet18"][1])

@@ -1,0 +1,203 @@
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from frostline.cli import app
+from frostline.config import TrainConfig, make_config, parse_bytes, read_yaml
+from frostline.errors import ConfigError
+
+FLAGS = """
+--model --weights --stages --epochs --augment --image-size --channels --width --dropout --head --batch-norm --init
+--allow-missing --batch-size --lr --optimizer --momentum --weight-decay --schedule --patience --seed --device
+--precision --feature-cache --cache-dir --cache-limit --val --test --max-damaged --max-pixels --workers --out --resume
+""".split()
+OTHER_FLAGS = {
+    "evaluate": ["--format"],
+    "predict": ["--topk", "--format"],
+    "summary": ["--input", "--classes", "--head"],
+    "quickstart": ["--out"],
+    "cache ls": ["--cache-dir"],
+    "cache verify": ["--cache-dir"],
+    "cache prune": ["--limit", "--cache-dir"],
+}
+CHANGED = {
+    "data": "photos",
+    "model": "vgg16",
+    "weights": "none",
+    "stages": "head:2",
+    "augment": "flip",
+    "image_size": 64,
+    "channels": 1,
+    "width": 0.5,
+    "dropout": 0.25,
+    "head": "mlp",
+    "batch_norm": "train",
+    "init": "he",
+    "allow_missing": "classifier",
+    "batch_size": 7,
+    "lr": 0.02,
+    "optimizer": "sgd",
+    "momentum": 0.8,
+    "weight_decay": 0.01,
+    "schedule": "step:3:0.5",
+    "patience": 4,
+    "seed": 11,
+    "device": "cpu",
+    "precision": "fp32",
+    "feature_cache": "ram",
+    "cache_dir": "somewhere",
+    "cache_limit": "1GB",
+    "val": 0.2,
+    "test": 0.1,
+    "max_damaged": 0.5,
+    "max_pixels": 1000,
+    "workers": 0,
+    "out": "runs/a",
+    "resume": True,
+}
+
+
+def flags_of(*names):
+    command = typer.main.get_command(app)
+    for name in names:
+        command = command.commands[name]
+    return [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
+
+
+@pytest.mark.parametrize("command", ["train", "plan"])
+def test_every_flag_of_a_training_is_listed_here(command):
+    """A new flag is a decision, not an accident: write it down here and in DESIGN.md."""
+    assert [flag for flag in flags_of(command) if flag != "--config"] == FLAGS
+    assert flags_of(command).count("--config") == 1
+
+
+@pytest.mark.parametrize("command", OTHER_FLAGS)
+def test_every_flag_of_the_other_commands_is_listed_here(command):
+    assert flags_of(*command.split()) == OTHER_FLAGS[command]
+
+
+def test_every_setting_is_a_flag_and_a_yaml_key(tmp_path):
+    assert [f"--{name.replace('_', '-')}" for name in TrainConfig.model_fields if name != "data"] == FLAGS
+    assert set(CHANGED) | {"epochs"} == set(TrainConfig.model_fields)
+    path = tmp_path / "settings.yaml"
+    path.write_text(yaml.safe_dump(CHANGED), encoding="utf-8")
+    read = make_config(**read_yaml(path)).model_dump(mode="json")
+    assert {name: read[name] for name in CHANGED} == CHANGED
+
+
+@pytest.mark.parametrize("name", [name for name in CHANGED if name not in {"data", "resume"}])
+def test_a_flag_reaches_the_settings(name, monkeypatch):
+    from frostline import api
+
+    got = {}
+    monkeypatch.setattr(api, "train", lambda data, **given: got.update(given) or type("Run", (), {"metrics": {}}))
+    flag = f"--{name.replace('_', '-')}"
+    app(["train", "photos", flag, str(CHANGED[name])], standalone_mode=False)
+    assert make_config(data="photos", **{name: got[name]}).model_dump(mode="json")[name] == CHANGED[name]
+    assert set(got) == {"reporter", "config", name}, "a flag that was not used must not be handed on"
+
+
+def test_resume_is_a_flag_without_a_value(monkeypatch):
+    from frostline import api
+
+    got = {}
+    monkeypatch.setattr(api, "train", lambda data, **given: got.update(given) or type("Run", (), {"metrics": {}}))
+    app(["train", "photos", "--resume"], standalone_mode=False)
+    assert got["resume"] is True
+
+
+TEXT = st.text(min_size=1).filter(lambda text: "\x00" not in text)
+SHARE = st.floats(0.01, 0.4)
+
+
+@given(
+    settings=st.fixed_dictionaries(
+        {"data": TEXT},
+        optional={
+            "model": TEXT,
+            "stages": TEXT,
+            "lr": st.floats(1e-12, 1e3),
+            "width": st.floats(1e-3, 4),
+            "momentum": st.floats(0, 0.999),
+            "val": SHARE,
+            "test": SHARE | st.none(),
+            "seed": st.integers(0, 2**70),
+            "head": st.sampled_from(["linear", "mlp", "multi", "official", "small"]),
+            "out": st.sampled_from(["runs/x", "run folder/ä", "."]).map(Path),
+            "workers": st.integers(0, 9) | st.none(),
+            "resume": st.booleans(),
+        },
+    )
+)
+def test_settings_survive_yaml(settings):
+    config = make_config(**settings)
+    assert make_config(**yaml.safe_load(config.to_yaml())) == config
+
+
+def test_yaml_is_readable():
+    text = make_config(data="数据/花").to_yaml()
+    assert text.startswith("data: 数据/花\nmodel: ")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"lr": 0}, "lr=0: Input should be greater than 0"),
+        ({"lr": "fast"}, "lr='fast'"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"head": "big"}, "head='big': Input should be 'linear', 'mlp', 'multi', 'official' or 'small'"),
+        ({"image_size": 4}, "image_size=4"),
+        ({"channels": 2}, "channels=2"),
+        ({"dropout": 1}, "dropout=1"),
+        ({"seed": -1}, "seed=-1"),
+        ({"val": 0}, "val=0"),
+        ({"val": 0.6, "test": 0.4}, "0.6 and 0.4 leave no picture to train on"),
+        ({"epochs": 3, "stages": "head:2"}, "with stages, write the epochs there"),
+        ({"learning_rate": 1}, "no setting is called 'learning_rate'; there are data, model"),
+        ({"data": ""}, "data=''"),
+    ],
+)
+def test_a_bad_value_gives_one_line(settings, said):
+    with pytest.raises(ConfigError) as caught:
+        make_config(**{"data": "photos", **settings})
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_settings_cannot_be_changed():
+    config = make_config(data="photos")
+    with pytest.raises(ValueError, match="frozen"):
+        config.lr = 1.0
+
+
+@pytest.mark.parametrize("content", [b"", b"- a\n- b\n", b"a: [1,\n", b"\xff\xfe\x00", b"just words"])
+def test_a_bad_settings_file_gives_one_line(tmp_path, content):
+    path = tmp_path / "settings.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"settings\.yaml") as caught:
+        read_yaml(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_settings_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"cannot read settings from .*none\.yaml"):
+        read_yaml(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0B", 0), ("500MB", 5 * 10**8), ("20GB", 2 * 10**10), ("1.5 tb", 15 * 10**11), ("7kb", 7000), ("12B", 12)],
+)
+def test_sizes(text, size):
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "20", "GB", "twenty GB", "20 GiB", "-1GB", "infGB", "nanMB"])
+def test_a_bad_size_is_refused(text):
+    with pytest.raises(ConfigError, match="write for example 500MB"):
+        parse_bytes(text)

@@ -1,0 +1,128 @@
+import os
+from pathlib import Path
+
+import pytest
+from blake3 import blake3
+
+from frostline.errors import BundleError, ConfigError
+from frostline.files import (
+    RunFolder,
+    atomic_write,
+    default_cache_dir,
+    digest_bytes,
+    digest_file,
+    make_private,
+    write_text,
+)
+
+
+@pytest.mark.parametrize("content", [b"", b"abc", b"\0" * ((1 << 22) + 1)])
+def test_digests_of_bytes_and_files_agree(tmp_path, content):
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    assert digest_file(path) == digest_bytes(content) == blake3(content).hexdigest()
+
+
+def test_a_digest_worked_out_elsewhere():
+    # the first test vector of the BLAKE3 specification
+    assert digest_bytes(b"") == "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
+
+
+def test_text_is_written_with_the_same_bytes_everywhere(tmp_path):
+    path = tmp_path / "file"
+    write_text(path, "a\nö\n")
+    assert path.read_bytes() == b"a\n\xc3\xb6\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    path = tmp_path / "file"
+    write_text(path, "old")
+
+    def fail(temporary):
+        temporary.write_text("half")
+        raise error
+
+    with pytest.raises(error):
+        atomic_write(path, fail)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "file"
+    write_text(path, "old")
+    seen = []
+
+    def write(temporary):
+        temporary.write_text("new")
+        seen.append((temporary.parent, path.read_text()))
+
+    with path.open() as opened:
+        atomic_write(path, write)
+        assert opened.read() == "old"  # replaced, not rewritten
+    assert seen == [(tmp_path, "old")]
+    assert path.read_text() == "new"
+
+
+def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("FROSTLINE_CACHE", str(tmp_path / "c"))
+    assert default_cache_dir() == tmp_path / "c"
+    monkeypatch.setenv("FROSTLINE_CACHE", "")
+    assert default_cache_dir().name == "frostline"
+
+
+def test_a_private_folder_is_readable_by_its_user_alone(tmp_path):
+    folder = make_private(tmp_path / "a")
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert make_private(folder) == folder
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("make", [make_private, lambda path: RunFolder(path).create()])
+def test_a_folder_below_a_file_is_refused(tmp_path, make):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="Not a directory; choose another folder"):
+        make(tmp_path / "file" / "sub")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_refused(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(ConfigError, match="Permission denied"):
+        RunFolder(tmp_path / "run").create()
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_runs_are_numbered(here):
+    paths = [RunFolder.choose(None, "photos-resnet18").create().path for _ in range(3)]
+    assert paths == [Path("runs") / name for name in ("photos-resnet18", "photos-resnet18-2", "photos-resnet18-3")]
+
+
+@pytest.mark.parametrize(("name", "folder"), [("my photos-timm:x", "my-photos-timm-x"), ("///", "run"), ("花", "花")])
+def test_a_run_gets_a_name_that_can_be_a_folder(here, name, folder):
+    assert RunFolder.choose(None, name).path == Path("runs") / folder
+
+
+def test_an_empty_folder_may_be_chosen_but_no_other(tmp_path):
+    (tmp_path / "new").mkdir()
+    assert RunFolder.choose(tmp_path / "new", "x").path == tmp_path / "new"
+    (tmp_path / "new" / "a").touch()
+    for taken in (tmp_path / "new", tmp_path / "new" / "a"):
+        with pytest.raises(ConfigError, match="exists already; choose another folder, or add --resume"):
+            RunFolder.choose(taken, "x")
+
+
+def test_open_needs_a_run(tmp_path):
+    for path in (tmp_path, tmp_path / "none"):
+        with pytest.raises(BundleError):
+            RunFolder.open(path)
+    RunFolder(tmp_path / "run").create().config.touch()
+    run = RunFolder.open(tmp_path / "run")
+    assert (run.best.parent.is_dir(), run.state.parent.is_dir()) == (True, True)
