@@ -37,8 +37,9 @@ from frostline.progress import Reporter, Silent
 from frostline.report.plots import plot_batch, plot_confusion, plot_curves
 from frostline.stopwatch import Stopwatch
 from frostline.training.history import EpochRow, History, StepRow, to_csv
-from frostline.training.loop import predict_images, run_plan
+from frostline.training.loop import run_plan
 from frostline.training.order import base_requests, shuffled_batches, train_requests
+from frostline.training.scoring import predict_images
 from frostline.training.state import State, load_state, save_state
 from frostline.training.task import Task, open_feed, price_of
 

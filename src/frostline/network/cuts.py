@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from torch import Tensor, fx, nn
 
 from frostline.errors import PlanError
+from frostline.network.pooling import average_pool, channel_axis
 from frostline.network.tracing import Flow, TensorShape, drop_unused, flow_of, operation_of, path_of, trace
 
 INPUT = "input"
@@ -132,25 +133,6 @@ def trace_network(
     return Traced(module, evaluating, training, cuts, tuple(taps), tapped_head or head, aliases)
 
 
-def channel_axis(shape: Sequence[int], picture: Sequence[int]) -> int:
-    """Find the channel axis of an activation, batch axis excluded.
-
-    (C,) and (tokens, C) end with channels; of three axes, channels come first (CHW) unless only the first two
-    have the picture's aspect (HWC, as in Swin).
-    """
-    if len(shape) < 3:
-        return len(shape) - 1
-    height, width = picture[-2:]
-    is_hwc = shape[0] * width == shape[1] * height and shape[1] * width != shape[2] * height
-    return 2 if is_hwc else 0
-
-
-def average_pool(x: Tensor, axis: int) -> Tensor:
-    """Average an activation (batch, ...) over all axes but the batch's and the channels'; float32 (batch, channels)."""
-    others = [i for i in range(1, x.dim()) if i != axis + 1]
-    return x.float().mean(dim=others) if others else x.float()
-
-
 def _tap(flow: Flow, cuts: Sequence[Cut], head: str) -> fx.Graph:
     """Insert the pooling of each cut's value and make the tapped head the graph's output."""
     picture = flow.values[flow.nodes[0]][0].shape
@@ -232,11 +214,17 @@ def _spanned_positions(module: nn.Module, flow: Flow) -> set[int]:
     return spanned
 
 
-def _parameters(module: nn.Module, flow: Flow, node: fx.Node) -> list[nn.Parameter]:
-    """Parameters that a node reads: its module's, and those behind inputs that do not depend on the picture."""
+def _parameters(module: nn.Module, flow: Flow, node: fx.Node) -> list[Tensor]:
+    """Parameters that a node reads: its module's, and those behind inputs that do not depend on the picture.
+
+    A module's buffers count too: training moves BatchNorm's statistics, with or without parameters beside them.
+    """
     if node not in flow.from_input:
         return []
-    found = list(module.get_submodule(str(node.target)).parameters()) if node.op == "call_module" else []
+    found: list[Tensor] = []
+    if node.op == "call_module":
+        called = module.get_submodule(str(node.target))
+        found += [*called.parameters(), *called.buffers()]
     pending, visited = [source for source in node.all_input_nodes if source not in flow.from_input], set()
     while pending:
         source = pending.pop()

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from frostline.errors import ModelError
-from frostline.network.cuts import INPUT, Cut, Traced, channel_axis
+from frostline.network.cuts import INPUT, Cut, Traced
+from frostline.network.pooling import channel_axis
 from frostline.network.tracing import path_of
 
 DEPTH_HEAD = "depth_head"

@@ -103,7 +103,7 @@ def trace(module: nn.Module, *, training: bool) -> fx.Graph:
 
 
 def _refuse_lost_changes(module: nn.Module, graph: fx.Graph) -> None:
-    """Refuse a graph with an in-place change whose result nobody reads: it would be erased as unused, effect and all."""
+    """Refuse an in-place change whose result nobody reads: it would be erased as unused, and with it its effect."""
     for node in graph.nodes:
         if not node.users and _changes_in_place(module, node):
             raise ModelError(

@@ -115,7 +115,7 @@ def _fill(network: Network, state: State, origin: str, *, allow_missing: str | N
 def _misfits(own: State, state: State, allowed: tuple[str, ...]) -> str:
     """Say in a phrase what does not fit; "" where all does."""
     missing = [key for key in own if key not in state and not _is_optional(key) and not _matches(key, allowed)]
-    unknown = [key for key in state if key not in own]
+    unknown = [key for key in state if key not in own and not _is_optional(key)]
     other = [
         f"{key} is {_shape(state[key])} there and {_shape(own[key])} here"
         for key in state

@@ -12,26 +12,24 @@ from dataclasses import dataclass
 import torch
 from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
 from torch import Tensor
-from torch.nn import functional
 
 from frostline.activations.feed import Feed
 from frostline.activations.key import digest_tensors
 from frostline.data.index import Image
 from frostline.errors import BundleError, DivergedError
-from frostline.network.heads import DepthHead
 from frostline.network.splitting import Split, split
 from frostline.plan.optimizers import make_optimizer, set_lr
 from frostline.plan.schedules import Schedule, parse_schedule
 from frostline.plan.stages import ParameterCounts, Stage, freeze, start_training_mode
 from frostline.randomness import seed_of
-from frostline.training.fit import concatenate, fit_depth_head
+from frostline.training.headstart import fit_head
 from frostline.training.history import EpochRow, History, StepRow
-from frostline.training.order import base_requests, share_of, shuffled_batches, train_requests
+from frostline.training.order import share_of, shuffled_batches, train_requests
+from frostline.training.scoring import evaluate, over_processes
 from frostline.training.state import State, Tensors, read_moments, write_moments
-from frostline.training.step import predict_batches, train_step
+from frostline.training.step import train_step
 from frostline.training.task import Task, open_feed, price_of, stage_requests
 
-EVALUATION_BATCH = 64
 SAVE_SECONDS = 10.0
 
 
@@ -82,59 +80,6 @@ def run_plan(task: Task, *, resumed: State | None, save: Save) -> Progress:
     for stage in task.plan[resumed.stage if resumed else 0 :]:
         _run_stage(task, stage, progress, resumed if resumed and resumed.stage == stage.number else None, save)
     return progress
-
-
-def fit_head(task: Task) -> EpochRow:
-    """Fit the head by logistic regression before the first epoch; what comes out is epoch 0."""
-    start = time.perf_counter()
-    divided = split(task.traced, task.traced.before("head"))
-    images, val = task.train_images(), task.val_images()
-    shown = train_requests(images, task.views, seed=task.config.seed, epoch=0)
-    mode = "disk" if task.config.feature_cache == "auto" else task.config.feature_cache
-    feed = open_feed(task, divided, mode if task.views.can_be_stored else "off", stage_requests(task))
-    with task.watch.span("training"):
-        train_ND, val_MD = (concatenate(list(feed.batches([requests]))) for requests in (shown, base_requests(val)))
-        labels_N, labels_M = (torch.tensor([i.label for i in group], device=train_ND.device) for group in (images, val))
-        head = task.network.module.get_submodule(task.network.head)
-        assert isinstance(head, DepthHead)
-        choice = fit_depth_head(head, train_ND, labels_N, val_MD, labels_M)
-        train_loss, train_accuracy = _score(head, train_ND, labels_N)
-        val_loss, val_accuracy = _score(head, val_MD, labels_M)
-    task.reporter.say(
-        f"head fitted on {choice.depths} of {len(head.widths)} depths (decay {choice.decay:g}): val {val_accuracy:.1%}"
-    )
-    seconds = time.perf_counter() - start
-    return EpochRow(
-        1, 0, train_loss, train_accuracy, val_loss, val_accuracy, 0.0, seconds, len(images) / seconds, feed.is_stored
-    )
-
-
-def _score(head: DepthHead, features_ND: Tensor, labels_N: Tensor) -> tuple[float, float]:
-    with torch.no_grad():
-        logits = head(features_ND)
-    return float(functional.cross_entropy(logits, labels_N)), float((logits.argmax(dim=1) == labels_N).double().mean())
-
-
-def evaluate(task: Task, divided: Split, feed: Feed, images: list[Image]) -> tuple[float, float]:
-    """Mean loss and accuracy over pictures, shared by all processes."""
-    fabric = task.fabric
-    mine = images[fabric.global_rank :: fabric.world_size]
-    sums = torch.zeros(2, device=fabric.device, dtype=torch.float64)
-    start = 0
-    for logits in predict_images(task, divided, feed, mine):
-        labels = torch.tensor([image.label for image in mine[start : start + len(logits)]], device=logits.device)
-        start += len(logits)
-        sums[0] += functional.cross_entropy(logits, labels, reduction="sum")
-        sums[1] += (logits.argmax(dim=1) == labels).sum()
-    loss, correct = _over_processes(task, sums).tolist()
-    return loss / len(images), correct / len(images)
-
-
-def predict_images(task: Task, divided: Split, feed: Feed, images: list[Image]) -> list[Tensor]:
-    """Logits of pictures as they are, in batches."""
-    requests = base_requests(images)
-    batches = [requests[i : i + EVALUATION_BATCH] for i in range(0, len(requests), EVALUATION_BATCH)]
-    return list(predict_batches(divided.evaluating, feed, batches, task.fabric))
 
 
 def _start(task: Task, resumed: State | None) -> Progress:
@@ -236,7 +181,7 @@ def _train_epoch(
         share = len(numbers) * fabric.world_size / len(batches[step])
         result = train_step(run.suffix, values, labels[numbers], run.optimizer.optimizer, fabric, share=share)
         sums.append(torch.stack([result.loss, result.correct.to(result.loss.dtype)]))
-    totals = _over_processes(task, torch.stack(sums).double())
+    totals = over_processes(task, torch.stack(sums).double())
     losses = [float(loss) / len(batch) for loss, batch in zip(totals[:, 0], batches, strict=True)]
     _record_steps(history, stage, losses, lr)
     return float(totals[:, 0].sum()) / count, float(totals[:, 1].sum()) / count, lr
@@ -256,14 +201,6 @@ def _record_steps(history: History, stage: Stage, losses: list[float], lr: float
 
 def _epochs_done(history: History) -> int:
     return sum(row.epoch > 0 for row in history.epochs)
-
-
-def _over_processes(task: Task, sums: Tensor) -> Tensor:
-    if task.fabric.world_size == 1:
-        return sums
-    total = task.fabric.all_reduce(sums, reduce_op="sum")
-    assert isinstance(total, Tensor)
-    return total
 
 
 def _is_stopped(task: Task, stage: Stage, progress: Progress) -> bool:

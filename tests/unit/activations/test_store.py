@@ -1,0 +1,336 @@
+import multiprocessing
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+from frostline.activations import store as store_module
+from frostline.activations.key import StoreKey
+from frostline.activations.shards import open_shard, write_shard
+from frostline.activations.store import DiskStore, RamStore, copy_to_ram
+from frostline.errors import CacheError
+from frostline.files import digest_file
+
+KEY = StoreKey(weights="w", graph="g", cut="layer3", preprocess="p", precision="fp32", engine="e")
+
+
+class Recorder:
+    """A reporter that keeps what it is told."""
+
+    def __init__(self):
+        self.said, self.warned = [], []
+
+    def say(self, text):
+        self.said.append(text)
+
+    def warn(self, text):
+        self.warned.append(text)
+
+    @contextmanager
+    def bar(self, total, what):
+        yield lambda count: None
+
+
+def row(number):
+    return number.to_bytes(16, "big")
+
+
+def values_of(numbers, dtype=torch.float32):
+    """Two values per row, a map and a vector, that tell the row's number."""
+    numbers = torch.tensor(numbers, dtype=torch.float32)
+    maps = numbers.view(-1, 1, 1, 1) + torch.arange(12).view(1, 2, 3, 2) / 16
+    return maps.to(dtype), -numbers.view(-1, 1).repeat(1, 5)
+
+
+def add(store, *numbers, dtype=torch.float32):
+    store.add([row(number) for number in numbers], values_of(numbers, dtype))
+
+
+def check(store, numbers, dtype=torch.float32):
+    got = store.read([row(number) for number in numbers])
+    for value, expected in zip(got, values_of(numbers, dtype), strict=True):
+        assert value.dtype == expected.dtype
+        assert torch.equal(value, expected)
+
+
+def shards(folder):
+    return sorted(path for path in folder.glob("*.safetensors") if path.name != "pending.safetensors")
+
+
+@pytest.fixture(params=["ram", "disk"])
+def store(request, tmp_path):
+    return RamStore() if request.param == "ram" else DiskStore(tmp_path, KEY, Recorder())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_what_is_added_is_read(store, dtype):
+    assert row(1) not in store
+    add(store, 1, 2, 3, dtype=dtype)
+    add(store, 7, dtype=dtype)
+    store.flush()
+    assert all(row(number) in store for number in (1, 2, 3, 7))
+    assert row(4) not in store
+    check(store, [1, 2, 3, 7], dtype)
+
+
+def test_rows_come_in_the_order_asked_for_and_as_often(store):
+    add(store, 1, 2, 3)
+    store.flush()
+    check(store, [3, 1, 3, 3, 2, 1])
+
+
+def test_rows_added_after_a_flush_join_those_before(store):
+    for number in range(5):
+        add(store, number)
+        store.flush()
+    store.flush()
+    check(store, [4, 0, 2])
+
+
+def test_what_is_read_belongs_to_the_reader(store):
+    add(store, 1, 2)
+    store.flush()
+    for value in store.read([row(1), row(2)]):
+        value.zero_()
+    check(store, [1, 2])
+
+
+def test_filling_an_own_store_needs_no_waiting(store):
+    reporter = Recorder()
+    with store.filling(reporter):
+        add(store, 1)
+        store.flush()
+    assert reporter.said == []
+
+
+@given(parts=st.lists(st.lists(st.integers(0, 50), min_size=1, max_size=6), min_size=1, max_size=5), data=st.data())
+def test_a_memory_store_is_a_table(parts, data):
+    store, known = RamStore(), []
+    for part in parts:
+        new = [number for number in dict.fromkeys(part) if number not in known]
+        if new:
+            add(store, *new)
+            known += new
+    store.flush()
+    check(store, data.draw(st.lists(st.sampled_from(known), min_size=1, max_size=10)))
+
+
+def test_a_store_is_there_when_opened_again(tmp_path):
+    first = DiskStore(tmp_path, KEY, Recorder())
+    add(first, 1, 2)
+    first.flush()
+    add(first, 3)  # never flushed
+    reporter = Recorder()
+    again = DiskStore(tmp_path, KEY, reporter)
+    check(again, [2, 1])
+    assert row(3) not in again
+    assert reporter.warned == []
+
+
+def test_another_key_is_another_store(tmp_path):
+    first = DiskStore(tmp_path, KEY, Recorder())
+    add(first, 1)
+    first.flush()
+    other = StoreKey(weights="x", graph="g", cut="layer3", preprocess="p", precision="fp32", engine="e")
+    assert row(1) not in DiskStore(tmp_path, other, Recorder())
+
+
+def test_only_the_user_can_read_a_store(tmp_path):
+    store = DiskStore(tmp_path / "home", KEY, Recorder())
+    assert store.folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_full_shards_are_written_at_once(tmp_path, monkeypatch):
+    row_bytes = sum(value.nbytes for value in values_of([0]))
+    monkeypatch.setattr(store_module, "SHARD_BYTES", 3 * row_bytes)
+    store = DiskStore(tmp_path, KEY, Recorder())
+    for number in range(7):
+        add(store, number)
+        assert len(shards(store.folder)) == (number + 1) // 3
+    store.flush()
+    assert len(shards(store.folder)) == 3
+    check(DiskStore(tmp_path, KEY, Recorder()), [6, 0, 5, 2, 2])
+
+
+def test_rows_do_not_wait_long_for_a_full_shard(tmp_path, monkeypatch):
+    store = DiskStore(tmp_path, KEY, Recorder())
+    add(store, 1)
+    assert shards(store.folder) == []
+    monkeypatch.setattr(store_module, "FLUSH_SECONDS", 0.0)
+    add(store, 2)
+    assert len(shards(store.folder)) == 1
+    check(store, [1, 2])
+
+
+@pytest.fixture
+def filled(tmp_path):
+    """A store of two shards, closed."""
+    store = DiskStore(tmp_path, KEY, Recorder())
+    add(store, 1, 2)
+    store.flush()
+    first = shards(store.folder)
+    add(store, 3, 4)
+    store.flush()
+    (second,) = set(shards(store.folder)) - set(first)
+    return store.folder, first[0], second
+
+
+def flip(path, place):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("place", [0, 20, -1, -60], ids=["length", "header", "last byte", "payload"])
+def test_a_flipped_bit_makes_rows_missing(filled, tmp_path, place):
+    folder, first, second = filled
+    flip(first, place)
+    reporter = Recorder()
+    store = DiskStore(tmp_path, KEY, reporter)
+    assert [row(number) in store for number in (1, 2, 3, 4)] == [False, False, True, True]
+    assert shards(folder) == [second]
+    assert reporter.warned == [f"stored activations in {first.name[:12]}... were damaged; computing them again"]
+    add(store, 1, 2)
+    store.flush()
+    check(DiskStore(tmp_path, KEY, Recorder()), [1, 2, 3, 4])
+
+
+@pytest.mark.parametrize("kept", [0, 4, 50, -1])
+def test_a_truncated_shard_makes_rows_missing(filled, tmp_path, kept):
+    folder, first, second = filled
+    first.write_bytes(first.read_bytes()[:kept])
+    reporter = Recorder()
+    store = DiskStore(tmp_path, KEY, reporter)
+    assert [row(number) in store for number in (1, 3)] == [False, True]
+    assert len(reporter.warned) == 1
+    assert shards(folder) == [second]
+
+
+def test_a_shard_that_is_cut_off_while_open_is_refused(filled, tmp_path):
+    _, first, _ = filled
+    store = DiskStore(tmp_path, KEY, Recorder())
+    with first.open("rb+") as file:
+        file.truncate(first.stat().st_size - 30)
+    with pytest.raises(CacheError, match="ends too early; run `frostline cache verify`"):
+        store.read([row(1), row(2)])
+
+
+def test_an_open_store_outlives_the_removal_of_its_files(filled, tmp_path):
+    folder, first, second = filled
+    store = DiskStore(tmp_path, KEY, Recorder())
+    first.unlink()
+    second.unlink()
+    check(store, [1, 4])
+
+
+def test_foreign_files_are_not_read(filled, tmp_path):
+    folder, first, second = filled
+    (folder / "notes.txt").write_text("mine")
+    save_file({"rows": torch.zeros(1, 16, dtype=torch.uint8)}, folder / "foreign.safetensors")
+    store = DiskStore(tmp_path, KEY, Recorder())
+    assert bytes(16) not in store
+    assert (folder / "notes.txt").read_text() == "mine"
+    check(store, [1, 2, 3, 4])
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 40, (2).to_bytes(8, "little") + b"{}"])
+def test_a_file_that_only_bears_the_name_of_a_shard_is_refused(tmp_path, content):
+    path = tmp_path / "x"
+    path.write_bytes(content)
+    path = path.rename(tmp_path / f"{digest_file(path)}.safetensors")
+    with pytest.raises(CacheError, match="is not a shard of activations"):
+        open_shard(path)
+
+
+@pytest.mark.parametrize("name", ["pending.safetensors", ".pending.safetensors.abc.tmp", ".x.safetensors"])
+def test_half_written_files_are_ignored(filled, tmp_path, name):
+    folder, first, _ = filled
+    half = folder / name
+    half.write_bytes(first.read_bytes()[:70])
+    reporter = Recorder()
+    check(DiskStore(tmp_path, KEY, reporter), [1, 2, 3, 4])
+    assert reporter.warned == []
+    assert half.exists()
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+    store = DiskStore(tmp_path, KEY, Recorder())
+    add(store, 1)
+
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store_module, "write_shard", refuse)
+    with pytest.raises(CacheError, match=r"No space left on device; free some space, .*--feature-cache ram or off"):
+        store.flush()
+
+
+def test_a_shard_is_named_after_its_bytes(tmp_path):
+    path = write_shard(tmp_path, [row(1), row(2)], values_of([1, 2]))
+    assert path.stem == digest_file(path)
+    assert list(tmp_path.iterdir()) == [path]
+    shard = open_shard(path)
+    shard.file.close()
+    assert shard.row_ids == (row(1), row(2))
+    assert [(place.dtype, place.shape, place.row_bytes) for place in shard.values] == [
+        (torch.float32, (2, 3, 2), 48),
+        (torch.float32, (5,), 20),
+    ]
+
+
+def test_more_than_ten_values_keep_their_order(tmp_path):
+    store = DiskStore(tmp_path, KEY, Recorder())
+    store.add([row(1)], tuple(torch.full((1, 2), float(i)) for i in range(12)))
+    store.flush()
+    assert [float(value[0, 0]) for value in store.read([row(1)])] == list(range(12))
+
+
+def test_rows_are_copied_to_memory_once(filled, tmp_path):
+    store = DiskStore(tmp_path, KEY, Recorder())
+    ram = copy_to_ram(store, [row(number) for number in (4, 1, 4)])
+    assert row(2) not in ram
+    check(ram, [1, 4, 1])
+
+
+def test_what_another_process_added_is_seen_when_filling(tmp_path):
+    here, there = (DiskStore(tmp_path, KEY, Recorder()) for _ in range(2))
+    add(there, 1)
+    there.flush()
+    assert row(1) not in here
+    with here.filling(Recorder()):
+        assert row(1) in here
+    check(here, [1])
+
+
+def compute_missing(home, start, computed):
+    """What a run does: take the lock, look what is missing, compute it slowly."""
+    store, reporter = DiskStore(Path(home), KEY, Recorder()), Recorder()
+    start.wait()
+    with store.filling(reporter):
+        missing = [number for number in range(10) if row(number) not in store]
+        for number in missing:
+            time.sleep(0.02)
+            add(store, number)
+        store.flush()
+    check(store, list(range(10)))
+    computed.put((len(missing), len(reporter.said)))
+
+
+@pytest.mark.slow
+def test_two_processes_compute_each_row_once(tmp_path):
+    spawn = multiprocessing.get_context("spawn")
+    start, computed = spawn.Barrier(2), spawn.Queue()
+    workers = [spawn.Process(target=compute_missing, args=(str(tmp_path), start, computed)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    results = sorted(computed.get(timeout=60) for _ in workers)
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    assert [count for count, _ in results] == [0, 10]
+    assert results[0][1] == 1, "the one that waits says so"
