@@ -3,7 +3,9 @@
 import fnmatch
 import hashlib
 import json
+import pickle
 import re
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +18,24 @@ from torch import Tensor
 
 from frostline.errors import WeightsError
 from frostline.network.build import LITE0, TIMM, Network
+from frostline.network.heads import DEPTH_HEAD
 
 State = dict[str, Tensor]
+
+# What torch's and safetensors' readers were seen to raise on damaged bytes.
+READ_ERRORS: tuple[type[Exception], ...] = (
+    OSError,
+    SafetensorError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    struct.error,
+    pickle.UnpicklingError,
+)
 
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
@@ -73,10 +91,10 @@ def read_state(path: Path) -> tuple[State, Mapping[str, str]]:
                 metadata = file.metadata() or {}
             return load_file(path), metadata
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError, _unpickling_error()) as error:
-        reason = str(error).splitlines()[0]
+    except READ_ERRORS as error:
         raise WeightsError(
-            f"cannot read weights from {path}: {reason}; give a .safetensors file, or a .pth file of tensors only"
+            f"cannot read weights from {path}: {_reason(error)}; "
+            "give a .safetensors file, or a .pth file of tensors only"
         ) from None
     return _unwrap(content, path), {}
 
@@ -96,8 +114,9 @@ def fill_exactly(network: Network, state: State, origin: str) -> None:
 def _fill(network: Network, state: State, origin: str, *, allow_missing: str | None, keep_head: bool) -> Loaded:
     own = network.module.state_dict()
     head = (f"{network.head}.*",)
-    state = {key: value for key, value in state.items() if key in own or not key.startswith(f"{network.old_head}.")}
-    if not keep_head:
+    heads = (f"{network.old_head}.", f"{DEPTH_HEAD}.")
+    state = {key: value for key, value in state.items() if key in own or not key.startswith(heads)}
+    if not keep_head or not all(_fits(state, key, value) for key, value in own.items() if _matches(key, head)):
         state = {key: value for key, value in state.items() if not _matches(key, head)}
     allowed = (*head, *_patterns(allow_missing))
     problems = _misfits(own, state, allowed)
@@ -165,10 +184,9 @@ def _unwrap(content: Any, path: Path) -> State:
     return {str(key).removeprefix("module."): value for key, value in content.items()}
 
 
-def _unpickling_error() -> type[Exception]:
-    import pickle
-
-    return pickle.UnpicklingError
+def _reason(error: Exception) -> str:
+    """First line of an error's text, or its kind where it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _imagenet(network: Network) -> tuple[State, str]:
@@ -208,10 +226,9 @@ def _timm_pretrained(network: Network) -> State:
     try:
         return dict(timm.create_model(name, pretrained=True).state_dict())
     except Exception as error:  # the hub client raises its own kinds, by version, for no network, no such weights, ...
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(
-            f"cannot get ImageNet weights for {network.spec.model}: {reason}; download them elsewhere and give the "
-            "file with --weights FILE, or use --weights none"
+            f"cannot get ImageNet weights for {network.spec.model}: {_reason(error)}; download them elsewhere and give "
+            "the file with --weights FILE, or use --weights none"
         ) from None
 
 

@@ -215,7 +215,7 @@ def test_a_shard_that_is_cut_off_while_open_is_refused(filled, tmp_path):
     _, first, _ = filled
     store = DiskStore(tmp_path, KEY, Recorder())
     with first.open("rb+") as file:
-        file.truncate(first.stat().st_size - 30)
+        file.truncate(first.stat().st_size - 100)
     with pytest.raises(CacheError, match="ends too early; run `frostline cache verify`"):
         store.read([row(1), row(2)])
 
@@ -226,6 +226,17 @@ def test_an_open_store_outlives_the_removal_of_its_files(filled, tmp_path):
     first.unlink()
     second.unlink()
     check(store, [1, 4])
+
+
+def test_many_shards_are_read_without_holding_their_files(filled, tmp_path, monkeypatch):
+    monkeypatch.setattr(store_module, "MOST_OPEN", 1)
+    folder, *_ = filled
+    store = DiskStore(tmp_path, KEY, Recorder())
+    check(store, [4, 1, 2, 3])
+    for path in shards(folder):
+        path.unlink()
+    with pytest.raises(CacheError, match="No such file or directory; start the run again, or with --resume"):
+        check(store, [1, 2, 3, 4])
 
 
 def test_foreign_files_are_not_read(filled, tmp_path):
@@ -244,7 +255,7 @@ def test_a_file_that_only_bears_the_name_of_a_shard_is_refused(tmp_path, content
     path.write_bytes(content)
     path = path.rename(tmp_path / f"{digest_file(path)}.safetensors")
     with pytest.raises(CacheError, match="is not a shard of activations"):
-        open_shard(path)
+        open_shard(path, keep_open=True)
 
 
 @pytest.mark.parametrize("name", ["pending.safetensors", ".pending.safetensors.abc.tmp", ".x.safetensors"])
@@ -274,8 +285,7 @@ def test_a_shard_is_named_after_its_bytes(tmp_path):
     path = write_shard(tmp_path, [row(1), row(2)], values_of([1, 2]))
     assert path.stem == digest_file(path)
     assert list(tmp_path.iterdir()) == [path]
-    shard = open_shard(path)
-    shard.file.close()
+    shard = open_shard(path, keep_open=False)
     assert shard.row_ids == (row(1), row(2))
     assert [(place.dtype, place.shape, place.row_bytes) for place in shard.values] == [
         (torch.float32, (2, 3, 2), 48),

@@ -107,7 +107,7 @@ def test_multi_head_reads_the_ends_of_all_shapes():
 def test_a_network_of_one_shape_gives_four_even_depths():
     layers = [nn.Sequential(nn.Linear(6, 6), nn.ReLU()) for _ in range(12)]
     traced = trace_network(nn.Sequential(nn.Flatten(), nn.Linear(12, 6), *layers), (3, 2, 2))
-    assert choose_taps(traced) == ("3.0", "6", "9.0", "13")
+    assert choose_taps(traced) == ("4.0", "7.0", "10", "13")  # a quarter, half, three quarters, the end
 
 
 def test_at_most_the_eight_deepest_depths():

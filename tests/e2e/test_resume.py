@@ -1,0 +1,234 @@
+"""An interrupted run goes on and ends with the same bytes as one that was never interrupted."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from frostline import api
+from frostline.data.splitfile import read_split
+from frostline.errors import BundleError
+from frostline.progress import Silent
+from frostline.training import loop
+
+SETTINGS = {
+    "model": "vgg11_bn",
+    "weights": "none",
+    "width": 0.125,
+    "image_size": 32,
+    "head": "official",
+    "dropout": 0.5,
+    "augment": "flip",
+    "stages": "head:3, block5:2",
+    "batch_size": 10,
+    "lr": 0.003,
+    "precision": "fp32",
+    "workers": 0,
+}
+EPOCHS = 5
+DRIVER = """
+import sys, time
+import torch
+from frostline import cli
+from frostline.console import Terminal
+from frostline.training import loop
+
+torch.set_num_threads(1)
+loop.SAVE_SECONDS = 0.0
+stop_at, say = int(sys.argv[1]), Terminal.say
+told = 0
+
+def say_and_wait(self, text):
+    global told
+    say(self, text)
+    told += "  train " in text
+    if "  train " in text and told == stop_at:
+        say(self, "WAITING")
+        time.sleep(120)
+
+Terminal.say = say_and_wait
+sys.argv[1:] = sys.argv[2:]
+cli.main()
+"""
+
+
+class InterruptAt(Silent):
+    """A reporter that raises when the epoch of that number is told."""
+
+    def __init__(self, epoch):
+        self.left = epoch
+
+    def say(self, text):
+        if "  train " in text:
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+
+
+def make_pictures(root):
+    draw = np.random.default_rng(0)
+    for label in range(3):
+        (root / "abc"[label]).mkdir(parents=True)
+        for number in range(12):
+            pixels = draw.integers(0, 120, (40, 40, 3))
+            pixels[..., label] += 100
+            Image.fromarray(pixels.astype(np.uint8)).save(root / "abc"[label] / f"{number}.png")
+    return root
+
+
+@pytest.fixture(scope="module", params=["disk", "off"])
+def unbroken(request, tmp_path_factory):
+    """Data, settings, and the folder of a run that was not interrupted; stored and direct activations."""
+    home = tmp_path_factory.mktemp("resume")
+    settings = {**SETTINGS, "feature_cache": request.param, "cache_dir": home / "cache"}
+    torch.set_num_threads(1)
+    data = make_pictures(home / "data")
+    return data, settings, api.train(data, out=home / "unbroken", **settings).path
+
+
+@pytest.fixture(autouse=True)
+def save_often(monkeypatch):
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+
+
+def assert_same(run, other):
+    for name in ("best", "last"):
+        one, two = (load_file(folder / "weights" / f"{name}.safetensors") for folder in (run, other))
+        assert one.keys() == two.keys()
+        for key in one:
+            assert one[key].numpy().tobytes() == two[key].numpy().tobytes(), f"{name}: {key}"
+    assert (run / "steps.csv").read_text() == (other / "steps.csv").read_text()
+    assert numbers(run) == numbers(other)
+
+
+def numbers(run):
+    """What `results.csv` says, without times."""
+    return [line.split(",")[:7] for line in (run / "results.csv").read_text().splitlines()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("epoch", range(1, EPOCHS + 1))
+def test_a_run_interrupted_at_any_epoch_ends_with_the_same_bytes(unbroken, tmp_path, epoch):
+    data, settings, whole = unbroken
+    with pytest.raises(KeyboardInterrupt):
+        api.train(data, out=tmp_path / "run", reporter=InterruptAt(epoch), **settings)
+    assert not (tmp_path / "run" / "metrics.json").exists()
+    assert (tmp_path / "run" / "state" / "state.safetensors").exists() == (epoch > 1)
+    run = api.train(data, out=tmp_path / "run", resume=True)
+    assert_same(run.path, whole)
+
+
+@pytest.mark.slow
+def test_a_run_interrupted_again_and_again_ends_with_the_same_bytes(unbroken, tmp_path):
+    data, settings, whole = unbroken
+    for _ in range(EPOCHS - 1):  # each time one epoch is saved and the next one lost
+        with pytest.raises(KeyboardInterrupt):
+            api.train(data, out=tmp_path / "run", reporter=InterruptAt(2), resume=True, **settings)
+    assert_same(api.train(data, out=tmp_path / "run", resume=True).path, whole)
+
+
+@pytest.mark.slow
+def test_the_number_of_workers_changes_no_byte(unbroken, tmp_path):
+    data, settings, whole = unbroken
+    assert_same(api.train(data, out=tmp_path / "run", **{**settings, "workers": 2}).path, whole)
+
+
+def train_and_interrupt(data, settings, out, signal_number, *, epoch):
+    """Start a run as a program, and send it a signal when an epoch is told; gives its exit code and stderr."""
+    flags = [part for name, value in settings.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    command = [sys.executable, "-c", DRIVER, str(epoch), "train", str(data), *flags, "--out", str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        for line in program.stdout:
+            if line == "WAITING\n":
+                program.send_signal(signal_number)
+        stderr = program.stderr.read()
+    return program.returncode, stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("signal_number", "code", "epoch"), [(signal.SIGINT, 130, 2), (signal.SIGTERM, 143, 4)], ids=["SIGINT", "SIGTERM"]
+)
+def test_a_signal_ends_a_run_that_can_go_on(unbroken, tmp_path, signal_number, code, epoch):
+    data, settings, whole = unbroken
+    if settings["feature_cache"] == "off":
+        pytest.skip("once is enough")
+    out = tmp_path / "run"
+    returned, stderr = train_and_interrupt(data, settings, out, signal_number, epoch=epoch)
+    assert returned == code, stderr
+    assert stderr.count("\n") == 1
+    assert stderr.endswith("a training goes on with --resume --out RUN\n")
+    done = [sys.executable, "-c", DRIVER, "99", "train", str(data), "--resume", "--out", str(out)]
+    again = subprocess.run(done, capture_output=True, text=True)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout.count("  train ") == EPOCHS - epoch + 1, "epochs that were saved are not trained again"
+    assert_same(out, whole)
+
+
+def interrupted(tmp_path, **changes):
+    data = make_pictures(tmp_path / "data")
+    settings = {**SETTINGS, "model": "resnet18", "head": "linear", "stages": "head:2", "feature_cache": "ram", **changes}
+    with pytest.raises(KeyboardInterrupt):
+        api.train(data, out=tmp_path / "run", reporter=InterruptAt(2), **settings)
+    return data, tmp_path / "run"
+
+
+def a_training_picture(data: Path, run: Path) -> Path:
+    return data / next(row["path"] for row in read_split(run / "split.csv") if row["split"] == "train")
+
+
+def add_one(data, run):
+    Image.new("RGB", (40, 40), "white").save(data / "a" / "new.png")
+
+
+def remove_one(data, run):
+    a_training_picture(data, run).unlink()
+
+
+def change_one(data, run):
+    Image.new("RGB", (40, 40), "white").save(a_training_picture(data, run))
+
+
+@pytest.mark.parametrize("change", [add_one, remove_one, change_one])
+def test_other_pictures_are_refused(tmp_path, change):
+    data, run = interrupted(tmp_path)
+    change(data, run)
+    with pytest.raises(BundleError, match="the pictures are not those that .* began with; start a new run"):
+        api.train(data, out=run, resume=True)
+
+
+def test_a_damaged_state_is_refused(tmp_path):
+    data, run = interrupted(tmp_path)
+    state = run / "state" / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(BundleError, match="cannot resume from .*; remove the file to start the run anew"):
+        api.train(data, out=run, resume=True)
+    state.unlink()
+    assert api.train(data, out=run, resume=True).metrics["counts"]["train"] == 24
+
+
+def test_other_starting_weights_are_refused(tmp_path):
+    source = tmp_path / "before"
+    data = make_pictures(tmp_path / "first")
+    settings = {**SETTINGS, "model": "resnet18", "head": "linear", "stages": "head:1", "feature_cache": "ram"}
+    before = api.train(data, out=source, **settings).folder.best
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes(before.read_bytes())
+    data, run = interrupted(tmp_path, weights=str(weights))
+    other = api.train(data, out=tmp_path / "other", **{**settings, "seed": 1}).folder.best
+    weights.write_bytes(other.read_bytes())
+    with pytest.raises(BundleError, match="the starting weights or the plan are not those of the interrupted run"):
+        api.train(data, out=run, resume=True)
+
+
+def test_a_run_that_never_began_starts(tmp_path):
+    data = make_pictures(tmp_path / "data")
+    settings = {**SETTINGS, "model": "resnet18", "head": "linear", "stages": "head:1", "feature_cache": "ram"}
+    run = api.train(data, out=tmp_path / "run", resume=True, **settings)
+    assert run.metrics["best"]["epoch"] == 1

@@ -1,0 +1,216 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from frostline.activations.key import digest_tensors
+from frostline.bundle import Predictor, load_network, read_header, write_bundle
+from frostline.data.preprocess import Preprocess
+from frostline.errors import BundleError, DataError
+from frostline.network.build import NetworkSpec, build
+
+SPECS = {
+    "resnet18": {"model": "resnet18", "width": 0.125, "image_size": 32},
+    "grey": {"model": "resnet18", "width": 0.125, "image_size": 32, "channels": 1},
+    "multi": {"model": "resnet18", "width": 0.125, "image_size": 32, "head": "multi"},
+    "mlp": {"model": "vgg11_bn", "width": 0.125, "image_size": 32, "head": "mlp"},
+    "official": {"model": "vgg11", "width": 0.0625, "image_size": 32, "head": "official", "dropout": 0.3},
+}
+CLASSES = ("ants", "蜜蜂", "z")
+
+
+def network_of(name="resnet18"):
+    """A small network whose head and statistics are not those it is built with."""
+    network = build(NetworkSpec(classes=3, **SPECS[name]), seed=5)
+    draw = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for value in network.module.state_dict().values():
+            if value.is_floating_point():
+                value.add_(torch.rand(value.shape, generator=draw) / 10)
+    return network
+
+
+def write(path, network=None, **facts):
+    network = network or network_of()
+    write_bundle(path, network, network.module.state_dict(), CLASSES, facts)
+    return path
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return write(tmp_path / "model.safetensors", seed=3)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_loaded_network_gives_the_same_logits(tmp_path, name):
+    network = network_of(name)
+    path = write(tmp_path / "model.safetensors", network)
+    pixels = torch.randint(0, 256, (4, *network.preprocess.input_shape), dtype=torch.uint8)
+    again, classes = load_network(path)
+    assert classes == CLASSES
+    assert (again.spec, again.preprocess, again.head) == (network.spec, network.preprocess, network.head)
+    graph = network.trace().evaluating.graph
+    whole = torch.fx.GraphModule(network.module, graph).eval()
+    with torch.no_grad():
+        expected = whole(network.preprocess.normalise(pixels))
+    assert torch.equal(Predictor(path).logits(pixels), expected)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_changed_preprocessing_travels(tmp_path):
+    network = network_of()
+    preprocess = Preprocess(size=32, resize=40, interpolation="bicubic", mean=(0.1, 0.2, 0.3), std=(1.0, 2.0, 3.0))
+    network = type(network)(network.spec, network.module, network.head, preprocess)
+    assert Predictor(write(tmp_path / "m.safetensors", network)).preprocess == preprocess
+
+
+def test_the_header_says_how_it_was_made(bundle):
+    header = read_header(bundle)
+    assert header["facts"] == {"seed": 3}
+    assert header["classes"] == list(CLASSES)
+    assert header["format"] == 1
+    assert set(header) >= {"format", "frostline", "network", "classes", "preprocess", "weights", "facts"}
+    with safe_open(bundle, "pt") as file:
+        assert list(file.metadata()) == ["frostline"]
+
+
+def payload_start(content):
+    return 8 + int.from_bytes(content[:8], "little")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 1.0])
+def test_a_flipped_bit_in_the_weights_is_refused(bundle, share):
+    content = bytearray(bundle.read_bytes())
+    start = payload_start(content)
+    content[start + int(share * (len(content) - start - 1))] ^= 1
+    bundle.write_bytes(content)
+    with pytest.raises(BundleError, match="is damaged: its weights do not match their digest"):
+        load_network(bundle)
+
+
+@pytest.mark.parametrize(
+    ("written", "damaged"),
+    [
+        (b"ants", b"anus"),
+        (b"0.485", b"0.585"),
+        (b"bilinear", b"bilineas"),
+        (b"resnet18", b"resnet19"),
+        (b"classes", b"clasres"),
+        (b"weights", b"weightr"),
+    ],
+    ids=lambda value: value.decode(),
+)
+def test_a_flipped_bit_in_the_header_is_refused(bundle, written, damaged):
+    """Another class name or another mean is a wrong answer, silently."""
+    content = bundle.read_bytes()
+    start = payload_start(content)
+    assert written in content[:start]
+    bundle.write_bytes(content[:start].replace(written, damaged, 1) + content[start:])
+    with pytest.raises(BundleError, match=r"model\.safetensors"):
+        load_network(bundle)
+
+
+@pytest.mark.parametrize("kept", [0, 7, 200, -1])
+def test_a_truncated_bundle_is_refused(bundle, kept):
+    bundle.write_bytes(bundle.read_bytes()[:kept])
+    with pytest.raises(BundleError, match=r"model\.safetensors"):
+        load_network(bundle)
+
+
+@pytest.mark.parametrize(
+    "metadata", [None, {"format": "pt"}, {"frostline": "{"}, {"frostline": "[]"}, {"frostline": '{"format": 1}'}], ids=str
+)
+def test_foreign_safetensors_are_refused(tmp_path, metadata):
+    path = tmp_path / "foreign.safetensors"
+    save_file({"x": torch.zeros(2)}, path, metadata=metadata)
+    with pytest.raises(BundleError, match=r"foreign\.safetensors"):
+        load_network(path)
+
+
+def test_a_format_from_the_future_is_refused_by_name(bundle):
+    header = read_header(bundle)
+    save_file(load_file(bundle), bundle, metadata={"frostline": json.dumps({**header, "format": 2})})
+    with pytest.raises(BundleError, match="has format 2, this version reads 1; update frostline"):
+        load_network(bundle)
+
+
+def test_weights_of_another_network_are_refused(bundle):
+    header, tensors = read_header(bundle), load_file(bundle)
+    tensors["extra"] = torch.zeros(1)
+    save_file(tensors, bundle, metadata={"frostline": json.dumps({**header, "weights": digest_tensors(tensors)})})
+    with pytest.raises(BundleError, match="the network has no extra"):
+        load_network(bundle)
+
+
+def picture(path, size=(50, 40), mode="RGB"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(len(path.name)).integers(0, 256, (*size, 3), dtype=np.uint8)).convert(
+        mode
+    ).save(path)
+    return path
+
+
+def test_prediction_by_hand(bundle, tmp_path):
+    file = picture(tmp_path / "p" / "one.png", size=(32, 32))
+    predictor = Predictor(bundle)
+    (prediction,) = predictor.predict(file, topk=3, workers=0)
+    assert (prediction.path, prediction.error) == (str(file), "")
+    assert sum(probability for _, probability in prediction.top) == pytest.approx(1, abs=1e-5)
+    assert [p for _, p in prediction.top] == sorted((p for _, p in prediction.top), reverse=True)
+    preprocess = predictor.preprocess
+    box_side = 32 * preprocess.size / preprocess.resize
+    box = ((32 - box_side) / 2,) * 2 + ((32 + box_side) / 2,) * 2
+    with Image.open(file) as opened:
+        shown = np.asarray(opened.resize((32, 32), Image.Resampling.BILINEAR, box=box)).transpose(2, 0, 1)
+    expected = predictor.logits(torch.from_numpy(shown.copy())[None]).softmax(dim=1)[0]
+    assert dict(prediction.top) == pytest.approx(dict(zip(CLASSES, expected.tolist(), strict=True)))
+
+
+def test_damaged_pictures_get_an_error_and_the_others_their_classes(bundle, tmp_path):
+    folder = tmp_path / "p"
+    good = picture(folder / "img2.png")
+    bad = picture(folder / "img10.png")
+    bad.write_bytes(bad.read_bytes()[:300])
+    (folder / "notes.txt").write_text("not a picture")
+    (folder / ".hidden.png").write_text("hidden")
+    (folder / "words.jpg").write_text("not a picture either")
+    predictions = Predictor(bundle).predict(folder, workers=0)
+    assert [prediction.path for prediction in predictions] == [str(good), str(bad), str(folder / "words.jpg")]
+    assert [bool(prediction.error) for prediction in predictions] == [False, True, True]
+    assert [len(prediction.top) for prediction in predictions] == [3, 0, 0]
+
+
+def test_several_paths_keep_their_order(bundle, tmp_path):
+    files = [picture(tmp_path / "p" / name) for name in ("b.png", "a.png")]
+    predictions = Predictor(bundle).predict([files[0], files[1], files[0]], topk=1, workers=0)
+    assert [prediction.path for prediction in predictions] == [str(files[0]), str(files[1]), str(files[0])]
+    assert predictions[0] == predictions[2]
+    assert [len(prediction.top) for prediction in predictions] == [1, 1, 1]
+
+
+def test_a_grey_network_takes_colour_pictures(tmp_path):
+    path = write(tmp_path / "m.safetensors", network_of("grey"))
+    (prediction,) = Predictor(path).predict(picture(tmp_path / "p" / "a.png"), workers=0)
+    assert len(prediction.top) == 3
+
+
+def test_what_is_not_there_is_named(bundle, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for wanted, said in ((tmp_path / "none.png", "no file or folder"), (tmp_path / "empty", "no picture in")):
+        with pytest.raises(DataError, match=said):
+            Predictor(bundle).predict(wanted)
+    for model in (tmp_path / "none", tmp_path / "empty"):
+        with pytest.raises(BundleError, match="no model at"):
+            Predictor(model)
+
+
+def test_the_number_of_workers_changes_nothing(bundle, tmp_path):
+    folder = tmp_path / "p"
+    for number in range(1, 35):
+        picture(folder / f"{'x' * number}.png", size=(12, 9))
+    predictor = Predictor(bundle)
+    assert predictor.predict(folder, workers=0) == predictor.predict(folder, workers=2)

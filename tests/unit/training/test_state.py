@@ -1,0 +1,129 @@
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn, optim
+
+from frostline.errors import BundleError
+from frostline.training.history import EpochRow, History, StepRow
+from frostline.training.state import State, load_state, read_moments, save_state, write_moments
+
+
+def a_state():
+    history = History()
+    history.add(EpochRow(1, 1, 0.1 + 0.2, 0.5, 1.25, 0.75, 0.001, 2.0, 10.0, False))
+    history.steps.append(StepRow(1, 1, 1, 1 / 3))
+    draw = torch.Generator().manual_seed(0)
+    weights = {"a.weight": torch.randn(3, 4, generator=draw), "bn.num_batches_tracked": torch.tensor(7)}
+    best = {name: value + 1 for name, value in weights.items()}
+    moments = {"a.weight/exp_avg": torch.randn(3, 4, generator=draw), "a.weight/step": torch.tensor(5.0)}
+    return State(1, 3, history, weights, best, moments, "f" * 64)
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_state_is_read_as_it_was_written(tmp_path):
+    path, state = tmp_path / "state.safetensors", a_state()
+    save_state(path, state)
+    again = load_state(path)
+    assert (again.stage, again.epoch, again.frozen) == (1, 3, "f" * 64)
+    assert again.history == state.history
+    for group in ("weights", "best", "moments"):
+        assert same(getattr(again, group), getattr(state, group)), group
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_save_keeps_the_state_before(tmp_path, monkeypatch):
+    path = tmp_path / "state.safetensors"
+    save_state(path, a_state())
+    before = path.read_bytes()
+
+    def fail(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("frostline.training.state.save_file", fail)
+    with pytest.raises(KeyboardInterrupt):
+        save_state(path, a_state())
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("kept", [0, 5, 100, -1])
+def test_a_truncated_state_is_refused(tmp_path, kept):
+    path = tmp_path / "state.safetensors"
+    save_state(path, a_state())
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(BundleError, match=r"cannot resume from .*; remove the file to start the run anew"):
+        load_state(path)
+
+
+@pytest.mark.parametrize("place", [-1, -40, -100])
+def test_a_flipped_bit_is_refused(tmp_path, place):
+    """Safetensors would accept it, and the run would go on from other weights than it had."""
+    path = tmp_path / "state.safetensors"
+    save_state(path, a_state())
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(BundleError, match="state.safetensors"):
+        load_state(path)
+
+
+@pytest.mark.parametrize("metadata", [None, {"frostline": "[]"}, {"frostline": "{"}, {"other": "x"}])
+def test_a_foreign_file_is_refused(tmp_path, metadata):
+    path = tmp_path / "state.safetensors"
+    save_file({"x": torch.zeros(2)}, path, metadata=metadata)
+    with pytest.raises(BundleError, match="state.safetensors"):
+        load_state(path)
+
+
+def test_a_missing_state_is_refused(tmp_path):
+    with pytest.raises(BundleError, match="cannot resume"):
+        load_state(tmp_path / "state.safetensors")
+
+
+def test_another_format_is_refused_by_name(tmp_path):
+    path = tmp_path / "state.safetensors"
+    save_file({"weights:x": torch.zeros(2)}, path, metadata={"frostline": '{"format": 99}'})
+    with pytest.raises(BundleError, match="has format 99, this version reads 1"):
+        load_state(path)
+
+
+OPTIMIZERS = {
+    "sgd": lambda parameters: optim.SGD(parameters, lr=0.1, momentum=0.9, fused=True),
+    "adam": lambda parameters: optim.Adam(parameters, lr=0.1, fused=True),
+    "adamw": lambda parameters: optim.AdamW(parameters, lr=0.1, fused=True),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_moments_go_through_a_file_without_a_trace(name, tmp_path):
+    """Two steps, saved, two more: the same bytes as four steps."""
+
+    def network():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 16, 2))
+
+    x, y = torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(1)), torch.arange(8) % 2
+
+    def train(module, optimizer, steps):
+        for _ in range(steps):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(module(x), y).backward()
+            optimizer.step()
+
+    unbroken = network().to(memory_format=torch.channels_last)
+    train(unbroken, OPTIMIZERS[name](unbroken.parameters()), 4)
+    first = network().to(memory_format=torch.channels_last)
+    optimizer = OPTIMIZERS[name](first.parameters())
+    train(first, optimizer, 2)
+    names = {id(parameter): name for name, parameter in first.named_parameters()}
+    path = tmp_path / "state.safetensors"
+    save_state(path, State(0, 2, History(), first.state_dict(), {}, read_moments(optimizer, names), ""))
+    state = load_state(path)
+    second = network().to(memory_format=torch.channels_last)
+    second.load_state_dict(state.weights)
+    optimizer = OPTIMIZERS[name](second.parameters())
+    write_moments(optimizer, dict(second.named_parameters()), state.moments)
+    train(second, optimizer, 2)
+    assert same(second.state_dict(), unbroken.state_dict())
