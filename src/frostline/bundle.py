@@ -1,27 +1,23 @@
 """The bundle: one safetensors file with everything needed to use a model, and the predictor it loads into."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from frostline.activations.compute import Pictures
-from frostline.activations.key import digest_tensors
 from frostline.data.loader import Request, default_workers, examine
 from frostline.data.pictures import FileSource, Picture, natural_key
 from frostline.data.preprocess import Preprocess
 from frostline.data.sources import PICTURE_SUFFIXES
 from frostline.data.views import BASE
 from frostline.errors import BundleError, DataError, WeightsError
-from frostline.files import atomic_write
 from frostline.network.build import Network, NetworkSpec, build
 from frostline.network.weights import fill_exactly
+from frostline.sealed import read_sealed, write_sealed
 from frostline.version import __version__
 
 FORMAT = 1
@@ -51,35 +47,14 @@ def write_bundle(
         classes: names, in the order of the logits.
         facts: how it was made and how good it is; plain values.
     """
-    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     header = {
-        "format": FORMAT,
         "frostline": __version__,
         "network": network.spec.to_json(),
         "classes": list(classes),
         "preprocess": asdict(network.preprocess),
-        "weights": digest_tensors(tensors),
         "facts": dict(facts),
     }
-    atomic_write(path, lambda temporary: save_file(tensors, temporary, metadata={"frostline": json.dumps(header)}))
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """Read what a bundle says about itself.
-
-    Raises:
-        BundleError: it is no bundle, or of another format.
-    """
-    try:
-        with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {})["frostline"])
-    except (OSError, SafetensorError, KeyError, ValueError):
-        raise BundleError(
-            f"{path} is not a frostline model; give a run folder or its weights/best.safetensors"
-        ) from None
-    if header.get("format") != FORMAT:
-        raise BundleError(f"{path} has format {header.get('format')}, this version reads {FORMAT}; update frostline")
-    return dict(header)
+    write_sealed(path, state, header, kind="model", version=FORMAT)
 
 
 def load_network(path: Path) -> tuple[Network, tuple[str, ...]]:
@@ -88,23 +63,13 @@ def load_network(path: Path) -> tuple[Network, tuple[str, ...]]:
     Raises:
         BundleError: damaged, foreign, or of another format.
     """
-    header = read_header(path)
-    try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise BundleError(f"cannot read {path}: {error}") from None
-    if digest_tensors(tensors) != header["weights"]:
-        raise BundleError(
-            f"{path} is damaged: its weights do not match their digest; take another copy, or train again"
-        )
+    header, tensors = read_sealed(path, kind="model", version=FORMAT)
     network = build(NetworkSpec.from_json(header["network"]))
-    preprocess = Preprocess.from_json(header["preprocess"])
     try:
         fill_exactly(network, tensors, str(path))
     except WeightsError as error:
         raise BundleError(str(error)) from None
-    network = Network(network.spec, network.module, network.head, preprocess, network.aliases, network.old_head)
-    return network, tuple(header["classes"])
+    return replace(network, preprocess=Preprocess.from_json(header["preprocess"])), tuple(header["classes"])
 
 
 class Predictor:

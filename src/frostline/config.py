@@ -133,9 +133,11 @@ def parse_bytes(text: str) -> int:
     for unit, factor in units.items():
         if upper.endswith(unit):
             try:
-                return int(float(upper.removesuffix(unit)) * factor)
-            except ValueError:
+                size = int(float(upper.removesuffix(unit)) * factor)
+            except (ValueError, OverflowError):
                 break
+            if size >= 0:
+                return size
     raise ConfigError(f"size {text!r} is not understood; write for example 500MB or 20GB")
 
 

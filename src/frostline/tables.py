@@ -160,9 +160,10 @@ def _input_options(text: str | None) -> tuple[int, int | None]:
     if text is None:
         return 3, None
     match = re.fullmatch(r"([13])x(\d+)x(\d+)", text)
-    if not match or match[2] != match[3]:
+    if not match or match[2] != match[3] or not 8 <= int(match[2]) <= 4096:
         raise ConfigError(
-            f"--input {text!r} is not understood; write channels x side x side, such as 3x224x224 or 1x32x32"
+            f"--input {text!r} is not understood; write channels x side x side, "
+            "such as 3x224x224 or 1x32x32 (sides 8 to 4096)"
         )
     return int(match[1]), int(match[2])
 

@@ -10,11 +10,41 @@ from frostline.cli import app
 from frostline.config import TrainConfig, make_config, parse_bytes, read_yaml
 from frostline.errors import ConfigError
 
-FLAGS = """
---model --weights --stages --epochs --augment --image-size --channels --width --dropout --head --batch-norm --init
---allow-missing --batch-size --lr --optimizer --momentum --weight-decay --schedule --patience --seed --device
---precision --feature-cache --cache-dir --cache-limit --val --test --max-damaged --max-pixels --workers --out --resume
-""".split()
+FLAGS = [
+    "--model",
+    "--weights",
+    "--stages",
+    "--epochs",
+    "--augment",
+    "--image-size",
+    "--channels",
+    "--width",
+    "--dropout",
+    "--head",
+    "--batch-norm",
+    "--init",
+    "--allow-missing",
+    "--batch-size",
+    "--lr",
+    "--optimizer",
+    "--momentum",
+    "--weight-decay",
+    "--schedule",
+    "--patience",
+    "--seed",
+    "--device",
+    "--precision",
+    "--feature-cache",
+    "--cache-dir",
+    "--cache-limit",
+    "--val",
+    "--test",
+    "--max-damaged",
+    "--max-pixels",
+    "--workers",
+    "--out",
+    "--resume",
+]
 OTHER_FLAGS = {
     "evaluate": ["--format"],
     "predict": ["--topk", "--format"],

@@ -20,6 +20,7 @@ ORDER = (
     ("progress",),
     ("stopwatch",),
     ("files",),
+    ("sealed",),
     ("hardware",),
     ("data",),
     ("network",),

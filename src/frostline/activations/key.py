@@ -3,18 +3,18 @@
 import enum
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from blake3 import blake3
-from torch import Tensor, fx
+from torch import fx
 
 from frostline.data.loader import Request
 from frostline.data.preprocess import Preprocess
 from frostline.errors import CacheError
 from frostline.network.splitting import Split
+from frostline.sealed import digest_tensors
 
 LAYOUT = 1
 """Raised when the meaning of the stored bytes changes."""
@@ -64,16 +64,6 @@ def key_of(split: Split, preprocess: Preprocess, precision: str) -> StoreKey:
 def row_id(request: Request) -> bytes:
     """Name a row after the picture's content and the view: 16 bytes."""
     return blake3(f"{request.digest}/{request.view}".encode()).digest(length=ROW_ID_BYTES)
-
-
-def digest_tensors(tensors: Mapping[str, Tensor]) -> str:
-    """Digest names, types, shapes and bytes; the order of the entries does not matter."""
-    hasher = blake3()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        hasher.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        hasher.update(tensor.flatten().view(torch.uint8).numpy().data)
-    return hasher.hexdigest()
 
 
 def _graph_text(module: fx.GraphModule) -> str:

@@ -2,11 +2,12 @@
 
 import json
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import torch
 from filelock import FileLock
@@ -94,6 +95,8 @@ class DiskStore:
         self._reporter = reporter
         self._place: dict[bytes, tuple[Shard, int]] = {}
         self._opened: set[Path] = set()
+        self._files: list[BinaryIO] = []
+        weakref.finalize(self, _close_all, self._files)
         self._pending_rows: list[bytes] = []
         self._pending: list[Values] = []
         self._pending_bytes = 0
@@ -167,7 +170,14 @@ class DiskStore:
     def _open(self, path: Path) -> None:
         shard = open_shard(path, keep_open=len(self._opened) < MOST_OPEN)
         self._opened.add(path)
+        if shard.file:
+            self._files.append(shard.file)
         self._place.update({row: (shard, number) for number, row in enumerate(shard.row_ids)})
+
+
+def _close_all(files: Sequence[BinaryIO]) -> None:
+    for file in files:
+        file.close()
 
 
 def _acquire_at_once(lock: FileLock) -> bool:

@@ -1,11 +1,14 @@
 """The stage grammar: `first part that trains : epochs [@ learning rate]`, stages separated by commas."""
 
+import math
 import re
 from dataclasses import dataclass
 
 from frostline.errors import PlanError
 
-_STAGE = re.compile(r"(?P<part>[\w.]+)\s*:\s*(?P<epochs>\d+)(\s*@\s*(?P<lr>[\d.]+(e[+-]?\d+)?))?", re.IGNORECASE)
+_STAGE = re.compile(
+    r"(?P<part>[\w.]+)\s*:\s*(?P<epochs>\d+)(\s*@\s*(?P<lr>(\d+\.?\d*|\.\d+)(e[+-]?\d+)?))?", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,6 @@ def _parse_stage(text: str) -> StageText:
         )
     epochs = int(match["epochs"])
     lr = float(match["lr"]) if match["lr"] else None
-    if epochs < 1 or lr == 0:
-        raise PlanError(f"stage {text!r} trains nothing; epochs are at least 1 and the rate is above 0")
+    if epochs < 1 or lr == 0 or lr == math.inf:
+        raise PlanError(f"stage {text!r} trains nothing; epochs are at least 1 and the rate is a number above 0")
     return StageText(match["part"], epochs, lr)

@@ -79,7 +79,7 @@ def _check(schedule: Schedule, text: str) -> None:
         "plateau": ((0.01, 0.99), (0, math.inf)),
     }.get(schedule.kind, ())
     for value, (low, high) in zip(schedule.values, ranges, strict=True):
-        if not low <= value <= high:
+        if not (low <= value <= high and math.isfinite(value)):
             raise PlanError(
                 f"schedule {text!r}: {value:g} must lie between {low:g} and {high:g}; allowed are {_ALLOWED}"
             )
@@ -95,10 +95,11 @@ def _cosine(step: int, *, warmup: int, total: int) -> float:
 def _onecycle(step: int, *, rise: float, total: int) -> float:
     """One-cycle policy (arXiv 1708.07120): 1/25 up to 1 over `rise` of the steps, then to 1/250,000, by cosines."""
     low, end = 1 / 25, 1 / 25e4
-    top = rise * total - 1
-    if step <= top:
+    top, last = rise * total - 1, total - 1
+    if top > 0 and step <= top:
         return _blend(low, 1.0, step / top)
-    return _blend(1.0, end, (step - top) / max(1.0, total - 1 - top))
+    fall = last - max(top, 0)
+    return _blend(1.0, end, (step - max(top, 0)) / fall if fall else 0.0)
 
 
 def _blend(start: float, end: float, share: float) -> float:

@@ -14,7 +14,6 @@ from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
 from torch import Tensor
 
 from frostline.activations.feed import Feed
-from frostline.activations.key import digest_tensors
 from frostline.data.index import Image
 from frostline.errors import BundleError, DivergedError
 from frostline.network.splitting import Split, split
@@ -22,11 +21,12 @@ from frostline.plan.optimizers import make_optimizer, set_lr
 from frostline.plan.schedules import Schedule, parse_schedule
 from frostline.plan.stages import ParameterCounts, Stage, freeze, start_training_mode
 from frostline.randomness import seed_of
+from frostline.sealed import Tensors, digest_tensors
 from frostline.training.headstart import fit_head
 from frostline.training.history import EpochRow, History, StepRow
 from frostline.training.order import share_of, shuffled_batches, train_requests
 from frostline.training.scoring import evaluate, over_processes
-from frostline.training.state import State, Tensors, read_moments, write_moments
+from frostline.training.state import State, read_moments, write_moments
 from frostline.training.step import train_step
 from frostline.training.task import Task, open_feed, price_of, stage_requests
 

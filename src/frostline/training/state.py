@@ -4,23 +4,20 @@ Order, views, dropout and learning rates are functions of (seed, stage, epoch, s
 and the optimizer's moments.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn, optim
 
 from frostline.errors import BundleError
-from frostline.files import atomic_write
+from frostline.sealed import Tensors, read_sealed, write_sealed
 from frostline.training.history import History
 
 FORMAT = 1
-Tensors = dict[str, Tensor]
+GROUPS = ("weights", "best", "moments")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +41,9 @@ class State:
 
 def save_state(path: Path, state: State) -> None:
     """Write a state; the previous one stays until this one is complete."""
-    tensors = {
-        f"{group}:{name}": tensor.detach().cpu().contiguous()
-        for group in ("weights", "best", "moments")
-        for name, tensor in getattr(state, group).items()
-    }
-    facts = {
-        "format": FORMAT,
-        "stage": state.stage,
-        "epoch": state.epoch,
-        "frozen": state.frozen,
-        "history": state.history.to_json(),
-    }
-    atomic_write(path, lambda temporary: save_file(tensors, temporary, metadata={"frostline": json.dumps(facts)}))
+    tensors = {f"{group}:{name}": tensor for group in GROUPS for name, tensor in getattr(state, group).items()}
+    facts = {"stage": state.stage, "epoch": state.epoch, "frozen": state.frozen, "history": state.history.to_json()}
+    write_sealed(path, tensors, facts, kind="state", version=FORMAT)
 
 
 def load_state(path: Path) -> State:
@@ -66,14 +53,10 @@ def load_state(path: Path) -> State:
         BundleError: it is damaged, or of another format.
     """
     try:
-        with safe_open(path, "pt") as file:
-            facts = json.loads(file.metadata()["frostline"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise BundleError(f"cannot resume from {path}: {error}; remove the file to start the run anew") from None
-    if facts.get("format") != FORMAT:
-        raise BundleError(f"{path} has format {facts.get('format')}, this version reads {FORMAT}; start the run anew")
-    groups: dict[str, Tensors] = {"weights": {}, "best": {}, "moments": {}}
+        facts, tensors = read_sealed(path, kind="state", version=FORMAT)
+    except BundleError as error:
+        raise BundleError(f"cannot resume: {error}; or remove the file to start the run anew") from None
+    groups: dict[str, Tensors] = {group: {} for group in GROUPS}
     for name, tensor in tensors.items():
         group, _, key = name.partition(":")
         groups[group][key] = tensor

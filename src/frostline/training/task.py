@@ -33,7 +33,7 @@ class Tally:
     """What the activations of a run came to."""
 
     rows: set[bytes] = field(default_factory=set)
-    """Rows that the run used."""
+    """Rows that the run used, each with the key of its store."""
     computed: int = 0
     """Rows among them that were not stored before."""
     bytes: int = 0
@@ -126,7 +126,7 @@ def open_feed(task: Task, split: Split, choice: str, requests: Sequence[Request]
             prune_stores(task.cache_dir, parse_bytes(task.config.cache_limit), keep=store.folder)
             if task.config.feature_cache == "auto" and per_row * len(set(rows)) <= RAM_LIMIT:
                 store = copy_to_ram(store, rows)
-    fresh = set(rows) - task.tally.rows
+    fresh = {task.last_store.digest.encode() + row for row in rows} - task.tally.rows
     task.tally.rows |= fresh
     task.tally.bytes += per_row * len(fresh)
     task.tally.computed += computed

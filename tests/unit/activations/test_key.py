@@ -6,13 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from frostline.activations.key import StoreKey, digest_tensors, key_of, row_id
+from frostline.activations.key import StoreKey, key_of, row_id
 from frostline.data.loader import Request
 from frostline.data.preprocess import Preprocess
 from frostline.errors import CacheError
 from frostline.network.build import NetworkSpec, build
 from frostline.network.cuts import trace_network
 from frostline.network.splitting import split
+from frostline.sealed import digest_tensors
 
 VALUES = {int: st.integers(0, 2**31), str: st.text(max_size=20)}
 KEYS = st.builds(StoreKey, **{field.name: VALUES[field.type] for field in fields(StoreKey)})

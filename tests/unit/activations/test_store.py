@@ -221,7 +221,7 @@ def test_a_shard_that_is_cut_off_while_open_is_refused(filled, tmp_path):
 
 
 def test_an_open_store_outlives_the_removal_of_its_files(filled, tmp_path):
-    folder, first, second = filled
+    _, first, second = filled
     store = DiskStore(tmp_path, KEY, Recorder())
     first.unlink()
     second.unlink()
@@ -240,7 +240,7 @@ def test_many_shards_are_read_without_holding_their_files(filled, tmp_path, monk
 
 
 def test_foreign_files_are_not_read(filled, tmp_path):
-    folder, first, second = filled
+    folder, *_ = filled
     (folder / "notes.txt").write_text("mine")
     save_file({"rows": torch.zeros(1, 16, dtype=torch.uint8)}, folder / "foreign.safetensors")
     store = DiskStore(tmp_path, KEY, Recorder())

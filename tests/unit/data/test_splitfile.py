@@ -42,7 +42,9 @@ def test_the_split_is_read_back(index, tmp_path):
     ]
 
 
-@pytest.mark.parametrize("content", [b"", b"path,label,split,group,digest\n", b"a,b\n1,2\n", b"\xff\xfe\x00\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"path,label,split,group,digest\n", b"a,b\n1,2\n", b"path,label\n1.png,a\n", b"\xff\xfe\x00\n"]
+)
 def test_what_is_no_split_is_refused(tmp_path, content):
     path = tmp_path / "split.csv"
     path.write_bytes(content)

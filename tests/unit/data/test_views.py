@@ -59,7 +59,9 @@ def test_random_views_never_come_back():
     assert len(names) == 60
 
 
-@pytest.mark.parametrize("text", ["", "flips", "crops", "crops:0", "crops:-1", "crops:1000", "crops:2.5", "NONE", "crops:٣x"])
+@pytest.mark.parametrize(
+    "text", ["", "flips", "crops", "crops:0", "crops:-1", "crops:1000", "crops:2.5", "NONE", "crops:٣x"]
+)
 def test_other_words_are_refused(text):
     with pytest.raises(ConfigError, match=r"allowed are none, flip, crops:K .*random"):
         parse_views(text)

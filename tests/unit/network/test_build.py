@@ -31,7 +31,7 @@ def logits(network, count=2):
         ("timm:resnet10t", "fc"),
     ],
 )
-@pytest.mark.parametrize("head", ["linear", "official"])
+@pytest.mark.parametrize("head", ["linear", pytest.param("official", marks=pytest.mark.slow)])
 def test_every_family_gives_one_logit_per_class(model, old_head, head):
     size = 160 if model == "timm:test_vit" else 32
     network = build(NetworkSpec(model=model, classes=5, head=head, image_size=size))

@@ -116,6 +116,33 @@ class BatchLast(nn.Module):
         return self.head(x.transpose(0, 1).mean(1))
 
 
+class AcrossPictures(nn.Module):
+    """A row per picture whose length is the number of pictures."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Linear(192, 5)
+        self.head = nn.Linear(1, 2)
+
+    def forward(self, x):
+        x = self.stem(x.flatten(1))
+        return self.head((x @ x.T).mean(1, keepdim=True))
+
+
+class MadeWeight(nn.Module):
+    """A module is used on the picture, then on a parameter that the picture meets later."""
+
+    def __init__(self):
+        super().__init__()
+        self.shared = nn.Linear(8, 8)
+        self.between = nn.Linear(8, 8)
+        self.query = nn.Parameter(torch.zeros(8))
+
+    def forward(self, x):
+        x = self.between(self.shared(x.mean((1, 2))))
+        return x * self.shared(self.query)
+
+
 class Counting(nn.Module):
     """An integer tensor is alive alone between two layers."""
 
@@ -159,6 +186,14 @@ def test_no_cut_between_two_uses_of_a_module():
 
 def test_no_cut_between_two_uses_of_a_parameter():
     assert cut_names(TiedWeight()) == ["input", "flatten", "linear", "after"]
+
+
+def test_no_cut_where_a_module_used_above_makes_a_value_below():
+    assert cut_names(MadeWeight()) == ["input", "mean", "mul"]
+
+
+def test_no_cut_where_rows_depend_on_the_number_of_pictures():
+    assert cut_names(AcrossPictures()) == ["input", "flatten", "stem", "mean", "head"]
 
 
 def test_no_cut_where_the_batch_is_folded():

@@ -49,7 +49,6 @@ def test_plans_read_by_hand(text, stages):
         "he ad:5",
         "head:5@1.2.3",
         "head:5@.",
-        "head:5@1e999",
         "head:5@nan",
     ],
 )
@@ -60,7 +59,7 @@ def test_a_malformed_stage_is_named(text):
     assert repr(text) in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["head:0", "head:3@0", "head:3@0.0"])
+@pytest.mark.parametrize("text", ["head:0", "head:3@0", "head:3@0.0", "head:5@1e999"])
 def test_a_stage_that_trains_nothing_is_refused(text):
     with pytest.raises(PlanError, match="trains nothing"):
         parse_stages(text)

@@ -115,7 +115,7 @@ def test_trainable_names_are_the_networks(networks):
 
 
 def test_set_lr_reaches_every_group(networks):
-    network, traced = networks["resnet18"]
+    _, traced = networks["resnet18"]
     (stage,) = resolve_plan(configured(stages="all:1"), traced)
     optimizer = make_optimizer(configured(), stage, split(traced, stage.cut))
     assert len(optimizer.param_groups) == 2
@@ -125,7 +125,7 @@ def test_set_lr_reaches_every_group(networks):
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
 def test_momentum_and_kind(networks, name):
-    network, traced = networks["resnet18"]
+    _, traced = networks["resnet18"]
     (stage,) = resolve_plan(configured(stages="head:1"), traced)
     optimizer = make_optimizer(configured(optimizer=name, momentum=0.7), stage, split(traced, stage.cut))
     assert type(optimizer).__name__.lower() == name
@@ -142,7 +142,7 @@ def test_momentum_and_kind(networks, name):
     ],
 )
 def test_thawed_batch_norm(networks, settings, keeps):
-    network, traced = networks["vgg11_bn"]
+    _, traced = networks["vgg11_bn"]
     suffix = split(traced, traced.before("block4")).suffix
     start_training_mode(suffix, configured(**settings))
     norms = [part for part in suffix.modules() if isinstance(part, nn.BatchNorm2d)]

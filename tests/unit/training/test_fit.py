@@ -74,7 +74,10 @@ def test_the_informative_depth_is_chosen():
 
 def test_useless_depths_are_left_out():
     (good, labels), (val_good, val_labels) = clusters(45, 4, seed=2, spread=0.8), clusters(300, 4, seed=3, spread=0.8)
-    (noise, _), (val_noise, _) = clusters(45, 40, seed=0, informative=False), clusters(300, 40, seed=1, informative=False)
+    (noise, _), (val_noise, _) = (
+        clusters(45, 40, seed=0, informative=False),
+        clusters(300, 40, seed=1, informative=False),
+    )
     head = DepthHead((40, 4), 3)
     choice = fit_depth_head(
         head, torch.cat([noise, good], dim=1), labels, torch.cat([val_noise, val_good], dim=1), val_labels

@@ -42,7 +42,7 @@ def test_a_failed_save_keeps_the_state_before(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("frostline.training.state.save_file", fail)
+    monkeypatch.setattr("frostline.sealed.save_file", fail)
     with pytest.raises(KeyboardInterrupt):
         save_state(path, a_state())
     assert path.read_bytes() == before
@@ -53,7 +53,7 @@ def test_a_truncated_state_is_refused(tmp_path, kept):
     path = tmp_path / "state.safetensors"
     save_state(path, a_state())
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(BundleError, match=r"cannot resume from .*; remove the file to start the run anew"):
+    with pytest.raises(BundleError, match=r"cannot resume: .* or remove the file to start the run anew"):
         load_state(path)
 
 
@@ -65,7 +65,7 @@ def test_a_flipped_bit_is_refused(tmp_path, place):
     content = bytearray(path.read_bytes())
     content[place] ^= 1
     path.write_bytes(content)
-    with pytest.raises(BundleError, match="state.safetensors"):
+    with pytest.raises(BundleError, match=r"state\.safetensors"):
         load_state(path)
 
 
@@ -73,7 +73,7 @@ def test_a_flipped_bit_is_refused(tmp_path, place):
 def test_a_foreign_file_is_refused(tmp_path, metadata):
     path = tmp_path / "state.safetensors"
     save_file({"x": torch.zeros(2)}, path, metadata=metadata)
-    with pytest.raises(BundleError, match="state.safetensors"):
+    with pytest.raises(BundleError, match=r"state\.safetensors"):
         load_state(path)
 
 
@@ -84,7 +84,7 @@ def test_a_missing_state_is_refused(tmp_path):
 
 def test_another_format_is_refused_by_name(tmp_path):
     path = tmp_path / "state.safetensors"
-    save_file({"weights:x": torch.zeros(2)}, path, metadata={"frostline": '{"format": 99}'})
+    save_file({"weights:x": torch.zeros(2)}, path, metadata={"frostline": '{"kind": "state", "format": 99}'})
     with pytest.raises(BundleError, match="has format 99, this version reads 1"):
         load_state(path)
 
