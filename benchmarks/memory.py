@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py CIFAR10_FOLDER
 
-CIFAR10_FOLDER has train/ and test/ with class folders. Eight stored crops of each training picture and a frost line after
+CIFAR10_FOLDER has train/ and test/ with class folders. Eight stored crops of each training picture, a frost line after
 VGG-11's first block give some 11 GB (bfloat16, where the processor is fast in it).
 """
 

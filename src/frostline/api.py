@@ -59,22 +59,21 @@ def train(
         from frostline.pipeline import train_run
     merged = _merge(data, config, settings)
     chosen = _resumed_config(merged) if merged.get("resume") else make_config(**merged)
-    run = _run_folder(chosen)
     shown = reporter or Silent()
-    if run.metrics.is_file():
-        shown.say(f"{run.path} is complete already")
-        return open_run(run.path)
-    return Run(run, train_run(chosen, run, shown, watch))
+    if chosen.resume and chosen.out is not None and RunFolder(chosen.out).metrics.is_file():
+        shown.say(f"{chosen.out} is complete already")
+        return open_run(chosen.out)
+    return Run(*train_run(chosen, shown, watch))
 
 
 def plan(
     data: str | Path, *, reporter: Reporter | None = None, config: str | Path | None = None, **settings: Any
 ) -> "list[tuple[StagePrice, ParameterCounts]]":
     """Price a training's stages on this machine; nothing is trained or stored. Arguments as for `train`."""
-    from frostline.pipeline import prepare, price_plan
+    from frostline.pipeline import price_plan
 
     chosen = make_config(**_merge(data, config, settings))
-    return price_plan(prepare(chosen, reporter or Silent(), Stopwatch()))
+    return price_plan(chosen, reporter or Silent(), Stopwatch())
 
 
 def evaluate(run: str | Path, data: str | Path | None = None, *, reporter: Reporter | None = None) -> dict[str, Any]:
@@ -146,10 +145,3 @@ def _resumed_config(given: dict[str, Any]) -> TrainConfig:
             )
     changed = {name: given[name] for name in MAY_CHANGE if name in given}
     return make_config(**{**saved, **changed})
-
-
-def _run_folder(config: TrainConfig) -> RunFolder:
-    if config.resume and config.out is not None:
-        return RunFolder(config.out)
-    name = f"{Path(config.data.partition(':')[0]).name or 'data'}-{config.model}"
-    return RunFolder.choose(config.out, name)

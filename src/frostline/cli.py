@@ -38,7 +38,7 @@ def main() -> None:
     """Run the command line and exit."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        returned = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except ParserError as error:
         _fail(f"{_one_line(error)}; see frostline {_command()}--help", UsageError.exit_code)
     except FrostlineError as error:
@@ -47,6 +47,8 @@ def main() -> None:
         _fail("interrupted; a training goes on with --resume --out RUN", INTERRUPTED)
     except Terminated:
         _fail("terminated; a training goes on with --resume --out RUN", TERMINATED)
+    if returned == INTERRUPTED:  # typer turns Ctrl-C into a returned exit code
+        _fail("interrupted; a training goes on with --resume --out RUN", INTERRUPTED)
 
 
 def _terminate(*_: object) -> None:

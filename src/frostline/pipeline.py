@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 
 from frostline.activations.compute import Pictures
 from frostline.bundle import write_bundle
@@ -54,7 +55,7 @@ class Prepared:
     loaded: Loaded
 
 
-def prepare(config: TrainConfig, reporter: Reporter, watch: Stopwatch) -> Prepared:
+def prepare(config: TrainConfig, fabric: Fabric, reporter: Reporter, watch: Stopwatch) -> Prepared:
     """Open the data, build the network, resolve the plan; what is wrong with the settings shows before any long work.
 
     Raises:
@@ -64,7 +65,6 @@ def prepare(config: TrainConfig, reporter: Reporter, watch: Stopwatch) -> Prepar
     parse_schedule(config.schedule)
     parse_stages(config.stages or "head:1")
     parse_bytes(config.cache_limit)
-    fabric = make_fabric(config.device, config.precision)
     reporter = reporter if fabric.is_global_zero else Silent()
     cache_dir = make_private(config.cache_dir or default_cache_dir())
     source = open_source(config.data, cache_dir=cache_dir)
@@ -77,15 +77,16 @@ def prepare(config: TrainConfig, reporter: Reporter, watch: Stopwatch) -> Prepar
     with watch.span("audit"):
         index = _index(config, source, cache_dir, reporter)
     workers = default_workers() if config.workers is None else config.workers
-    pictures = Pictures(source, network.preprocess, config.max_pixels, workers)
+    pictures = Pictures(source, network.preprocess, config.max_pixels, workers, at_once=config.batch_size)
     fits_head = bool(network.spec.taps) and any(key.startswith(network.head) for key in loaded.fresh)
     task = Task(config, index, network, traced, plan, views, pictures, cache_dir, fabric, reporter, fits_head, watch)
     return Prepared(task, loaded)
 
 
-def price_plan(prepared: Prepared) -> list[tuple[StagePrice, ParameterCounts]]:
+def price_plan(config: TrainConfig, reporter: Reporter, watch: Stopwatch) -> list[tuple[StagePrice, ParameterCounts]]:
     """Price every stage; nothing is trained or stored."""
-    task, prices = prepared.task, []
+    fabric = make_fabric(config.device, config.precision)
+    task, prices = prepare(config, fabric, reporter, watch).task, []
     for stage in task.plan:
         divided = split(task.traced, stage.cut)
         counts = freeze(task.network.module, divided)
@@ -93,8 +94,11 @@ def price_plan(prepared: Prepared) -> list[tuple[StagePrice, ParameterCounts]]:
     return prices
 
 
-def train_run(config: TrainConfig, run: RunFolder, reporter: Reporter, watch: Stopwatch) -> dict[str, Any]:
-    """Train into a run folder, from the start or from its saved state; give the metrics.
+def train_run(config: TrainConfig, reporter: Reporter, watch: Stopwatch) -> tuple[RunFolder, dict[str, Any]]:
+    """Train into a run folder, from the start or from its saved state.
+
+    Returns:
+        The folder, and the metrics (empty in all processes but the first).
 
     Raises:
         UsageError: something about data, network, weights, plan or folder is wrong.
@@ -102,19 +106,29 @@ def train_run(config: TrainConfig, run: RunFolder, reporter: Reporter, watch: St
         BundleError: the folder's state is damaged, or belongs to other data or weights.
     """
     rng = torch.random.get_rng_state()
+    fabric = make_fabric(config.device, config.precision)
+    run: RunFolder = fabric.broadcast(_run_folder(config) if fabric.is_global_zero else RunFolder(Path()))
     run.create()  # before the long work: whether it can be written shows at once
     try:
-        prepared = prepare(config, reporter, watch)
+        prepared = prepare(config, fabric, reporter, watch)
         task = prepared.task
         resumed = _open_run(task, run)
         _introduce(prepared, run)
         progress = run_plan(task, resumed=resumed, save=lambda state: _save(task, run, state))
         metrics = _finish(prepared, run, progress.history, progress.best) if task.fabric.is_global_zero else {}
-        task.fabric.barrier()
-        return metrics
+        fabric.barrier()
+        return run, metrics
     finally:
         torch.random.set_rng_state(rng)
         run.remove_if_empty()
+
+
+def _run_folder(config: TrainConfig) -> RunFolder:
+    """The folder that was asked for, or a new one named after data and model."""
+    if config.resume and config.out is not None:
+        return RunFolder(config.out)
+    name = f"{Path(config.data.partition(':')[0]).name or 'data'}-{config.model}"
+    return RunFolder.choose(config.out, name)
 
 
 def _index(config: TrainConfig, source: Source, cache_dir: Path, reporter: Reporter) -> Index:
@@ -144,7 +158,7 @@ def _open_run(task: Task, run: RunFolder) -> State | None:
         BundleError: the data are not those that the run began with.
     """
     split_text = split_csv(task.index)
-    if run.split.is_file():
+    if task.fabric.broadcast(run.split.is_file()):
         if run.split.read_text(encoding="utf-8") != split_text:
             raise BundleError(
                 f"the pictures are not those that {run.path} began with; start a new run with another --out"

@@ -10,12 +10,6 @@ from frostline.network.build import NetworkSpec, build
 
 CLASSES = ("circle", "square", "stripes")
 
-# A shard's file is closed with the last reference to it, not by name.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:unclosed file.*safetensors:ResourceWarning"),
-    pytest.mark.filterwarnings("ignore:.*activations.*safetensors:pytest.PytestUnraisableExceptionWarning"),
-]
-
 
 @pytest.fixture(autouse=True)
 def _pretrained():

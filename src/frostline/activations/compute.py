@@ -15,8 +15,6 @@ from frostline.data.preprocess import Preprocess
 from frostline.network.splitting import apply_prefix
 from frostline.progress import Reporter
 
-PASS_BATCH = 32
-
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
@@ -26,6 +24,8 @@ class Pictures:
     preprocess: Preprocess
     max_pixels: int
     workers: int
+    at_once: int = 32
+    """Pictures that the pass computes together: the run's batch size, for rounding depends on it a little."""
 
     def load(self, batches: Sequence[Sequence[Request]]) -> Iterator[Tensor]:
         """Give each batch as uint8 (batch, channels, size, size)."""
@@ -49,7 +49,7 @@ def fill(
         missing = [request for request in _unique(requests) if row_id(request) not in store]
         if not missing:
             return 0
-        batches = [missing[i : i + PASS_BATCH] for i in range(0, len(missing), PASS_BATCH)]
+        batches = [missing[i : i + pictures.at_once] for i in range(0, len(missing), pictures.at_once)]
         try:
             with reporter.bar(len(missing), "computing frozen layers") as advance:
                 for batch, pixels in zip(batches, pictures.load(batches), strict=True):

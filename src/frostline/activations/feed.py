@@ -58,5 +58,5 @@ class DirectFeed:
 
 
 def _arranged(value: Tensor) -> Tensor:
-    """Lay out maps as convolutions compute fastest."""
-    return value.contiguous(memory_format=torch.channels_last) if value.dim() == 4 else value
+    """Lay out maps as convolutions compute fastest; a copy, or strides of 1x1 maps would tell where they came from."""
+    return value.clone(memory_format=torch.channels_last) if value.dim() == 4 else value

@@ -54,6 +54,7 @@ class RamStore:
 
     def __init__(self) -> None:
         self._number: dict[bytes, int] = {}
+        self._count = 0
         self._parts: list[Values] = []
         self._values: Values = ()
 
@@ -63,7 +64,8 @@ class RamStore:
 
     def add(self, rows: Sequence[bytes], values: Values) -> None:
         """Add rows."""
-        self._number.update({row: len(self._number) + i for i, row in enumerate(rows)})
+        self._number.update({row: self._count + i for i, row in enumerate(rows)})
+        self._count += len(rows)
         self._parts.append(values)
 
     def flush(self) -> None:

@@ -53,6 +53,7 @@ class StageRun:
     stage: Stage
     split: Split
     feed: Feed
+    choice: str
     suffix: _FabricModule
     optimizer: _FabricOptimizer
     schedule: Schedule
@@ -104,9 +105,10 @@ def _run_stage(task: Task, stage: Stage, progress: Progress, resumed: State | No
     counts = freeze(task.network.module, divided)
     price = price_of(task, stage, divided)
     _announce(task, stage, counts, f"{price.choice}: {price.why}, about {price.seconds:.0f} s")
-    feed = open_feed(task, divided, price.choice, stage_requests(task))
+    choice = resumed.choice if resumed else price.choice
+    feed = open_feed(task, divided, choice, stage_requests(task))
     with task.watch.span("training"):
-        run = _set_up(task, stage, divided, feed)
+        run = _set_up(task, stage, divided, feed, choice)
         done = resumed.epoch if resumed else 0
         if resumed:
             write_moments(run.optimizer.optimizer, dict(divided.suffix.named_parameters()), resumed.moments)
@@ -124,10 +126,10 @@ def _run_stage(task: Task, stage: Stage, progress: Progress, resumed: State | No
         save(_state(task, run, progress, stage.number, stage.epochs))
 
 
-def _set_up(task: Task, stage: Stage, divided: Split, feed: Feed) -> StageRun:
+def _set_up(task: Task, stage: Stage, divided: Split, feed: Feed, choice: str) -> StageRun:
     optimizer = make_optimizer(task.config, stage, divided)
     suffix, wrapped = task.fabric.setup(divided.suffix, optimizer)
-    return StageRun(stage, divided, feed, suffix, wrapped, parse_schedule(task.config.schedule))
+    return StageRun(stage, divided, feed, choice, suffix, wrapped, parse_schedule(task.config.schedule))
 
 
 def _run_epoch(task: Task, run: StageRun, history: History, epoch: int) -> EpochRow:
@@ -224,6 +226,7 @@ def _state(task: Task, run: StageRun, progress: Progress, stage: int, epoch: int
         best=progress.best,
         moments=read_moments(run.optimizer.optimizer, names),
         frozen=progress.frozen,
+        choice=run.choice,
     )
 
 

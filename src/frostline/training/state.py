@@ -37,12 +37,20 @@ class State:
     """The optimizer's state, by `parameter/slot`."""
     frozen: str
     """Digest of all that the plan never trains."""
+    choice: str
+    """Where the stage's frozen layers came from: stored and computed values may differ in the last bit."""
 
 
 def save_state(path: Path, state: State) -> None:
     """Write a state; the previous one stays until this one is complete."""
     tensors = {f"{group}:{name}": tensor for group in GROUPS for name, tensor in getattr(state, group).items()}
-    facts = {"stage": state.stage, "epoch": state.epoch, "frozen": state.frozen, "history": state.history.to_json()}
+    facts = {
+        "stage": state.stage,
+        "epoch": state.epoch,
+        "frozen": state.frozen,
+        "choice": state.choice,
+        "history": state.history.to_json(),
+    }
     write_sealed(path, tensors, facts, kind="state", version=FORMAT)
 
 
@@ -60,7 +68,14 @@ def load_state(path: Path) -> State:
     for name, tensor in tensors.items():
         group, _, key = name.partition(":")
         groups[group][key] = tensor
-    return State(facts["stage"], facts["epoch"], History.from_json(facts["history"]), **groups, frozen=facts["frozen"])
+    return State(
+        stage=facts["stage"],
+        epoch=facts["epoch"],
+        history=History.from_json(facts["history"]),
+        **groups,
+        frozen=facts["frozen"],
+        choice=facts["choice"],
+    )
 
 
 def read_moments(optimizer: optim.Optimizer, names: Mapping[int, str]) -> Tensors:

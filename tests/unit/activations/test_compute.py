@@ -5,7 +5,6 @@ import pytest
 import torch
 from PIL import Image
 
-from frostline.activations import compute
 from frostline.activations.compute import Pictures, fill, row_bytes
 from frostline.activations.feed import DirectFeed, StoredFeed
 from frostline.activations.key import key_of, row_id
@@ -61,12 +60,7 @@ def world(tmp_path_factory):
     divided = split(traced, traced.before("layer2"))
     digests = [digest_file(root / picture.path) for picture in source.pictures]
     requests = [Request(i, digest, view) for view in ("base", "mirror") for i, digest in enumerate(digests)]
-    return divided, requests, Pictures(source, network.preprocess, 10**6, 0), make_fabric("cpu", "fp32")
-
-
-@pytest.fixture(autouse=True)
-def small_batches(monkeypatch):
-    monkeypatch.setattr(compute, "PASS_BATCH", 4)
+    return divided, requests, Pictures(source, network.preprocess, 10**6, 0, at_once=4), make_fabric("cpu", "fp32")
 
 
 def direct(world, requests):

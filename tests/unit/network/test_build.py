@@ -74,7 +74,7 @@ def test_a_vision_transformer_takes_another_size():
     assert network.preprocess.input_shape == (3, 96, 96)
 
 
-@pytest.mark.parametrize("model", ["vgg11", "resnet18", "timm:resnet10t", "efficientnet_lite0"])
+@pytest.mark.parametrize("model", ["vgg11", "resnet18", "timm:resnet10t"])
 def test_grey_input(model):
     network = build(NetworkSpec(model=model, classes=2, channels=1, image_size=32))
     assert network.preprocess.input_shape == (1, 32, 32)
