@@ -16,7 +16,7 @@ def a_state():
     weights = {"a.weight": torch.randn(3, 4, generator=draw), "bn.num_batches_tracked": torch.tensor(7)}
     best = {name: value + 1 for name, value in weights.items()}
     moments = {"a.weight/exp_avg": torch.randn(3, 4, generator=draw), "a.weight/step": torch.tensor(5.0)}
-    return State(1, 3, history, weights, best, moments, "f" * 64)
+    return State(1, 3, history, weights, best, moments, "f" * 64, "disk")
 
 
 def same(one, other):
@@ -119,7 +119,7 @@ def test_moments_go_through_a_file_without_a_trace(name, tmp_path):
     train(first, optimizer, 2)
     names = {id(parameter): name for name, parameter in first.named_parameters()}
     path = tmp_path / "state.safetensors"
-    save_state(path, State(0, 2, History(), first.state_dict(), {}, read_moments(optimizer, names), ""))
+    save_state(path, State(0, 2, History(), first.state_dict(), {}, read_moments(optimizer, names), "", "off"))
     state = load_state(path)
     second = network().to(memory_format=torch.channels_last)
     second.load_state_dict(state.weights)
