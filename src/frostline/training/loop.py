@@ -105,7 +105,7 @@ def _run_stage(task: Task, stage: Stage, progress: Progress, resumed: State | No
     counts = freeze(task.network.module, divided)
     price = price_of(task, stage, divided)
     _announce(task, stage, counts, f"{price.choice}: {price.why}, about {price.seconds:.0f} s")
-    choice = resumed.choice if resumed else price.choice
+    choice = resumed.choice if resumed else task.fabric.broadcast(price.choice)  # clocks differ between processes
     feed = open_feed(task, divided, choice, stage_requests(task))
     with task.watch.span("training"):
         run = _set_up(task, stage, divided, feed, choice)
