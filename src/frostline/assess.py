@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from frostline.activations.compute import Pictures
-from frostline.bundle import BATCH, MAX_PIXELS, Predictor
+from frostline.bundle import MAX_PIXELS, Predictor
 from frostline.config import make_config, read_yaml
-from frostline.data.loader import Request, default_workers, examine
+from frostline.data.loader import Request, default_workers
 from frostline.data.pictures import Source, first_few
 from frostline.data.sources import open_source
 from frostline.data.splitfile import read_split
@@ -50,14 +50,7 @@ def evaluate_on(model: Path, data: str, reporter: Reporter) -> dict[str, Any]:
     source = open_source(data, cache_dir=default_cache_dir())
     splits = {picture.split for picture in source.pictures}
     split = "test" if "test" in splits else None
-    channels = predictor.preprocess.channels
-    findings = [
-        found
-        for batch in examine(
-            source, channels=channels, max_pixels=MAX_PIXELS, workers=default_workers(), known_good=set()
-        )
-        for found in batch
-    ]
+    findings = predictor.examine(source, default_workers())
     damaged = sum(bool(found.damage) for found in findings)
     if damaged:
         reporter.warn(f"left out {damaged} of {len(findings)} pictures: damaged")
@@ -80,11 +73,10 @@ def _measure(
             f"the model does not know class {first_few(unknown)}; it knows {first_few(predictor.classes, 10)}"
         )
     pictures = Pictures(source, predictor.preprocess, max_pixels, default_workers())
-    batches = [requests[i : i + BATCH] for i in range(0, len(requests), BATCH)]
-    parts = []
+    rows = []
     with reporter.bar(len(requests), "evaluating") as advance:
-        for pixels in pictures.load(batches):
-            parts.append(predictor.logits(pixels).softmax(dim=1).cpu().numpy())
-            advance(len(pixels))
+        for row in predictor.probabilities(pictures, requests):
+            rows.append(row.numpy())
+            advance(1)
     truth = np.array([place_of[label] for label in labels])
-    return measure(np.concatenate(parts), truth, predictor.classes).to_json()
+    return measure(np.stack(rows), truth, predictor.classes).to_json()

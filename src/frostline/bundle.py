@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +10,18 @@ import torch
 from torch import Tensor
 
 from frostline.activations.compute import Pictures
-from frostline.data.loader import Request, default_workers, examine
-from frostline.data.pictures import FileSource, Picture, natural_key
+from frostline.data.loader import Finding, Request, default_workers, examine
+from frostline.data.pictures import FileSource, Picture, Source, natural_key
 from frostline.data.preprocess import Preprocess
 from frostline.data.sources import PICTURE_SUFFIXES
 from frostline.data.views import BASE
 from frostline.errors import BundleError, DataError, WeightsError
+from frostline.files import RunFolder
 from frostline.network.build import Network, NetworkSpec, build
 from frostline.network.weights import fill_exactly
-from frostline.sealed import read_sealed, write_sealed
+from frostline.sealed import MODEL_FORMAT, read_sealed, write_sealed
 from frostline.version import __version__
 
-FORMAT = 1
 BATCH = 32
 MAX_PIXELS = 50_000_000
 
@@ -54,7 +55,7 @@ def write_bundle(
         "preprocess": asdict(network.preprocess),
         "facts": dict(facts),
     }
-    write_sealed(path, state, header, kind="model", version=FORMAT)
+    write_sealed(path, state, header, kind="model", version=MODEL_FORMAT)
 
 
 def load_network(path: Path) -> tuple[Network, tuple[str, ...]]:
@@ -63,7 +64,7 @@ def load_network(path: Path) -> tuple[Network, tuple[str, ...]]:
     Raises:
         BundleError: damaged, foreign, or of another format.
     """
-    header, tensors = read_sealed(path, kind="model", version=FORMAT)
+    header, tensors = read_sealed(path, kind="model", version=MODEL_FORMAT)
     network = build(NetworkSpec.from_json(header["network"]))
     try:
         fill_exactly(network, tensors, str(path))
@@ -84,7 +85,7 @@ class Predictor:
     """
 
     def __init__(self, path: str | Path, *, device: str = "cpu") -> None:
-        file = Path(path) / "weights" / "best.safetensors" if Path(path).is_dir() else Path(path)
+        file = RunFolder(Path(path)).best if Path(path).is_dir() else Path(path)
         if not file.is_file():
             raise BundleError(f"no model at {path}; give a run folder that has finished, or a bundle")
         network, self.classes = load_network(file)
@@ -109,17 +110,11 @@ class Predictor:
         files = [file for path in listed for file in _pictures_at(Path(path))]
         source = FileSource("predict", [Picture(str(file), "") for file in files], Path.cwd())
         processes = default_workers() if workers is None else workers
-        findings = [
-            found
-            for batch in examine(
-                source, channels=self.preprocess.channels, max_pixels=MAX_PIXELS, workers=processes, known_good=set()
-            )
-            for found in batch
-        ]
+        findings = self.examine(source, processes)
         predictions = [Prediction(str(file), error=found.damage) for file, found in zip(files, findings, strict=True)]
         good = [Request(i, found.digest, BASE) for i, found in enumerate(findings) if not found.damage]
         pictures = Pictures(source, self.preprocess, MAX_PIXELS, processes)
-        for request, row in zip(good, self._probabilities(pictures, good), strict=True):
+        for request, row in zip(good, self.probabilities(pictures, good), strict=True):
             predictions[request.position] = Prediction(str(files[request.position]), self._top(row, topk))
         return predictions
 
@@ -129,7 +124,13 @@ class Predictor:
             logits: Tensor = self._forward(self.preprocess.normalise(pixels.to(self._device)))
         return logits.float()
 
-    def _probabilities(self, pictures: Pictures, requests: Sequence[Request]) -> Iterator[Tensor]:
+    def examine(self, source: Source, workers: int) -> list[Finding]:
+        """Digest every picture of a source, and find which are damaged."""
+        limits = {"channels": self.preprocess.channels, "max_pixels": MAX_PIXELS}
+        return list(chain.from_iterable(examine(source, **limits, workers=workers, known_good=set())))
+
+    def probabilities(self, pictures: Pictures, requests: Sequence[Request]) -> Iterator[Tensor]:
+        """Give the probabilities (classes,) of each requested picture in turn, float32 on the CPU."""
         batches = [requests[i : i + BATCH] for i in range(0, len(requests), BATCH)]
         for pixels in pictures.load(batches):
             yield from self.logits(pixels).softmax(dim=1).cpu()

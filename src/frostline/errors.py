@@ -10,8 +10,7 @@
     |-- DecodeError                one picture cannot be read: why (caught; the picture is left out)
     |-- CacheError                 the activation store cannot be used
     |-- BundleError                a model file or a run folder is damaged or foreign
-    |-- DivergedError              the loss is no longer finite: step, loss, rate
-    `-- MissingExtraError          an optional package is missing: how to install it
+    `-- DivergedError              the loss is no longer finite: step, loss, rate
 
 A message is one line: what was wrong, what is allowed, what to do next.
 """
@@ -65,7 +64,3 @@ class BundleError(FrostlineError):
 
 class DivergedError(FrostlineError):
     """The loss is no longer a finite number."""
-
-
-class MissingExtraError(FrostlineError):
-    """An optional package is needed; the text gives the exact `pip install` command."""

@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +23,7 @@ from frostline.data.sources import open_source
 from frostline.data.split import SplitName
 from frostline.data.splitfile import skipped_csv, split_csv
 from frostline.data.views import parse_views
-from frostline.errors import BundleError
+from frostline.errors import BundleError, ConfigError
 from frostline.evaluation.metrics import Metrics, measure
 from frostline.files import RunFolder, default_cache_dir, make_private, write_text
 from frostline.hardware import make_fabric, precision_name
@@ -33,7 +33,7 @@ from frostline.network.weights import Loaded, load_weights
 from frostline.plan.grammar import parse_stages
 from frostline.plan.price import StagePrice
 from frostline.plan.schedules import parse_schedule
-from frostline.plan.stages import ParameterCounts, freeze, resolve_plan
+from frostline.plan.stages import ParameterCounts, freeze, resolve_plan, start_training_mode
 from frostline.progress import Reporter, Silent
 from frostline.report.plots import plot_batch, plot_confusion, plot_curves
 from frostline.stopwatch import Stopwatch
@@ -76,11 +76,26 @@ def prepare(config: TrainConfig, fabric: Fabric, reporter: Reporter, watch: Stop
     plan = resolve_plan(config, traced)
     with watch.span("audit"):
         index = _index(config, source, cache_dir, reporter)
+    _check_batches(config, index, fabric, [split(traced, stage.cut).suffix for stage in plan], network.head)
     workers = default_workers() if config.workers is None else config.workers
     pictures = Pictures(source, network.preprocess, config.max_pixels, workers, at_once=config.batch_size)
     fits_head = bool(network.spec.taps) and any(key.startswith(network.head) for key in loaded.fresh)
     task = Task(config, index, network, traced, plan, views, pictures, cache_dir, fabric, reporter, fits_head, watch)
     return Prepared(task, loaded)
+
+
+def _check_batches(
+    config: TrainConfig, index: Index, fabric: Fabric, suffixes: Sequence[torch.nn.Module], head: str
+) -> None:
+    """Refuse batches that leave a process without a picture, or BatchNorm with a single one."""
+    share = min(config.batch_size, index.counts()["train"]) // fabric.world_size
+    trains_statistics = any(start_training_mode(suffix, config, head) for suffix in suffixes)
+    if share < (2 if trains_statistics else 1):
+        reason = "BatchNorm cannot train on a single picture" if share else "every process needs one"
+        raise ConfigError(
+            f"--batch-size {config.batch_size} is {share} pictures for each of {fabric.world_size} processes, and "
+            f"{reason}; raise it to {2 * fabric.world_size} or more, or add pictures"
+        )
 
 
 def price_plan(config: TrainConfig, reporter: Reporter, watch: Stopwatch) -> list[tuple[StagePrice, ParameterCounts]]:

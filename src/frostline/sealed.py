@@ -21,6 +21,8 @@ Tensors = dict[str, Tensor]
 
 FACTS = "frostline"
 SEAL = "seal"
+MODEL_FORMAT = 1
+"""Of bundles; read as starting weights too."""
 
 
 def digest_tensors(tensors: Mapping[str, Tensor]) -> str:

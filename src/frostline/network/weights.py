@@ -2,7 +2,6 @@
 
 import fnmatch
 import hashlib
-import json
 import pickle
 import re
 import struct
@@ -17,8 +16,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from frostline.errors import WeightsError
+from frostline.files import RunFolder
 from frostline.network.build import LITE0, TIMM, Network
 from frostline.network.heads import DEPTH_HEAD
+from frostline.sealed import MODEL_FORMAT, SEAL, read_sealed
 
 State = dict[str, Tensor]
 
@@ -69,13 +70,16 @@ def load_weights(
         return _fill(network, state, origin, allow_missing=allow_missing, keep_head=False)
     path = Path(weights)
     if path.is_dir():
-        path = path / "weights" / "best.safetensors"
+        path = RunFolder(path).best
     if not path.is_file():
         raise WeightsError(
             f"no weights at {weights}; allowed are imagenet, none, a .safetensors or .pth file, or a run"
         )
     state, metadata = read_state(path)
-    same_classes = tuple(json.loads(metadata.get("frostline", "{}")).get("classes", ())) == classes
+    same_classes = False
+    if SEAL in metadata:  # a model of ours: its digest tells damage that safetensors does not see
+        facts, state = read_sealed(path, kind="model", version=MODEL_FORMAT)
+        same_classes = tuple(facts["classes"]) == classes
     return _fill(network, state, str(weights), allow_missing=allow_missing, keep_head=same_classes)
 
 

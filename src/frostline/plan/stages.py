@@ -79,16 +79,27 @@ def freeze(module: nn.Module, split: Split) -> ParameterCounts:
     return count_parameters(module, split)
 
 
-def start_training_mode(suffix: nn.Module, config: TrainConfig) -> None:
+def start_training_mode(suffix: nn.Module, config: TrainConfig, head: str) -> list[str]:
     """Put a suffix in training mode; thawed BatchNorm keeps its running statistics where the settings say so.
 
     A short thaw moves the statistics only part of the way to the new pictures', and the pictures of one batch are few.
+    A new head has no statistics to keep, so its own always train.
+
+    Args:
+        suffix: of a split.
+        config: the run's.
+        head: qualified name of the head.
+
+    Returns:
+        Names of the BatchNorm layers whose statistics train.
     """
     suffix.train()
-    if config.batch_norm == "keep" or (config.batch_norm == "auto" and config.weights != "none"):
-        for part in suffix.modules():
-            if isinstance(part, nn.modules.batchnorm._BatchNorm):
-                part.eval()
+    keep = config.batch_norm == "keep" or (config.batch_norm == "auto" and config.weights != "none")
+    norms = {name: part for name, part in suffix.named_modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)}
+    kept = [name for name in norms if keep and not name.startswith(f"{head}.")]
+    for name in kept:
+        norms[name].eval()
+    return [name for name in norms if name not in kept]
 
 
 def count_parameters(module: nn.Module, split: Split) -> ParameterCounts:

@@ -171,7 +171,7 @@ def _train_epoch(
     labels = torch.tensor([image.label for image in images], device=fabric.device)
     val_losses = [row.val_loss for row in history.of_stage(stage.number + 1)]
     sums, lr = [], stage.lr
-    start_training_mode(run.suffix, config)
+    start_training_mode(run.split.suffix, config, task.network.head)
     for step, (numbers, values) in enumerate(
         zip(mine, run.feed.batches([[requests[i] for i in b] for b in mine]), strict=True)
     ):

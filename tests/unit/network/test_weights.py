@@ -14,7 +14,7 @@ from torchvision import models
 
 from frostline.bundle import write_bundle
 from frostline.data.views import BASE, show
-from frostline.errors import WeightsError
+from frostline.errors import BundleError, WeightsError
 from frostline.network.build import NetworkSpec, build
 from frostline.network.weights import fill_exactly, load_weights, read_state
 
@@ -389,3 +389,15 @@ def test_read_state_gives_a_bundles_metadata(tmp_path):
     state, metadata = read_state(run / "weights" / "best.safetensors")
     assert set(state) == set(small().module.state_dict())
     assert '"classes": ["a", "b", "c"]' in metadata["frostline"]
+
+
+def test_a_damaged_run_is_refused_as_starting_weights(tmp_path):
+    """Safetensors takes a flipped bit; the seal of our own files does not."""
+    network = build(NetworkSpec(model="resnet18", classes=3, width=0.1))
+    path = tmp_path / "model.safetensors"
+    write_bundle(path, network, network.module.state_dict(), ("a", "b", "c"), {})
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(BundleError, match="does not match its digest"):
+        load_weights(network, str(path), classes=("a", "b", "c"))

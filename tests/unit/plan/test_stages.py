@@ -75,7 +75,7 @@ def test_the_prefix_is_a_fixed_function_through_training(frozen):
     kept = {name: value.clone() for name, value in divided.prefix.state_dict().items()}
     config = configured(lr=0.1, weights="none", weight_decay=0.1)
     optimizer = make_optimizer(config, stage, divided)
-    start_training_mode(divided.suffix, config)
+    start_training_mode(divided.suffix, config, network.head)
     for _ in range(2):
         with torch.no_grad():
             values = divided.prefix(pictures)
@@ -142,15 +142,25 @@ def test_momentum_and_kind(networks, name):
     ],
 )
 def test_thawed_batch_norm(networks, settings, keeps):
-    _, traced = networks["vgg11_bn"]
+    network, traced = networks["vgg11_bn"]
     suffix = split(traced, traced.before("block4")).suffix
-    start_training_mode(suffix, configured(**settings))
+    learning = start_training_mode(suffix, configured(**settings), network.head)
+    assert bool(learning) != keeps
     norms = [part for part in suffix.modules() if isinstance(part, nn.BatchNorm2d)]
     drops = [part for part in suffix.modules() if isinstance(part, nn.Dropout)]
     assert norms
     assert drops
     assert all(norm.training == (not keeps) for norm in norms)
     assert all(drop.training for drop in drops)
+
+
+def test_a_new_heads_own_batch_norm_trains_where_pretrained_ones_are_kept():
+    network = build(NetworkSpec(model="resnet18", classes=3, head="mlp", width=0.1, image_size=32))
+    traced = network.trace()
+    suffix = split(traced, traced.before("layer4")).suffix
+    assert start_training_mode(suffix, configured(batch_norm="keep"), network.head) == ["fc.0"]
+    assert suffix.get_submodule("fc.0").training
+    assert not suffix.get_submodule("layer4.0.bn1").training
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
