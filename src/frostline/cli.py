@@ -112,10 +112,11 @@ def _flag(name: str, field: FieldInfo) -> inspect.Parameter:
 
 def _plain_type(annotation: Any) -> Any:
     """The type that the parser reads; ranges and choices are left to `TrainConfig`, which words them better."""
-    kinds = [kind for kind in (annotation, *get_args(annotation)) if kind in {bool, int, float, str, Path}]
     if get_origin(annotation) is Literal:
         return type(get_args(annotation)[0])
-    return kinds[0]
+    kinds = [kind for kind in (annotation, *get_args(annotation)) if kind is not type(None) and kind != annotation]
+    kinds = kinds or [annotation]
+    return kinds[0] if len(kinds) == 1 and kinds[0] in {bool, int, float, str, Path} else str
 
 
 @app.command()

@@ -1,14 +1,25 @@
 """Every setting of a training, defined once: YAML keys and command-line flags both derive from `TrainConfig`."""
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from frostline.errors import ConfigError
 
 DEFAULT_MODEL = "efficientnet_lite0"
+
+
+def _numbers(value: Any) -> Any:
+    """Take `0.5`, `"0.5,0.25"` or a list; what is no number is left for pydantic to refuse."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(","))
+    return (value,) if isinstance(value, int | float) else value
+
+
+Numbers = Annotated[tuple[float, ...], BeforeValidator(_numbers)]
+"""Numbers, written with commas between them."""
 
 
 class TrainConfig(BaseModel):
@@ -31,6 +42,15 @@ class TrainConfig(BaseModel):
     epochs: int | None = Field(None, ge=1, description="Epochs of the default one-stage plan (head, or all).")
     augment: str = Field("none", description="Views of a training picture: none, flip, crops:K, or random.")
     image_size: int | None = Field(None, ge=8, le=4096, description="Side of the square input in pixels.")
+    resize: int | Literal["squash"] | None = Field(
+        None,
+        description="Shorter side in pixels before the centre is cropped, or squash: both sides to the image size. "
+        "Default: as the weights were made with.",
+    )
+    mean: Numbers | None = Field(
+        None, description="Mean to subtract, of pixels from 0 to 1: one number, or one per channel, as 0.5,0.5,0.5."
+    )
+    std: Numbers | None = Field(None, description="Deviation to divide by; as --mean.")
     channels: Literal[1, 3] = Field(3, description="Input channels: 3 colour, 1 grey.")
     width: float = Field(1.0, gt=0, le=4, description="Factor on the widths of frostline's own VGG and ResNet.")
     dropout: float = Field(0.5, ge=0, lt=1, description="Dropout in VGG's hidden layers and in --head mlp.")
@@ -85,6 +105,15 @@ class TrainConfig(BaseModel):
     def _shares_leave_something(self) -> Self:
         if self.val + (self.test or 0) >= 1:
             raise ValueError(f"val, test: {self.val} and {self.test} leave no picture to train on; lower them")
+        return self
+
+    @model_validator(mode="after")
+    def _normalisation_fits(self) -> Self:
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if values is not None and len(values) not in {1, self.channels}:
+                raise ValueError(f"{name}: {len(values)} numbers for {self.channels} channels; give one, or one for each")
+        if self.std is not None and min(self.std) <= 0:
+            raise ValueError("std: each number must be above 0")
         return self
 
     def to_yaml(self) -> str:

@@ -1,7 +1,9 @@
 """Which device computes, in which precision, over how many processes: decided once, through Lightning Fabric."""
 
+import ctypes
 import logging
 import os
+import sys
 
 import torch
 from lightning_fabric import Fabric
@@ -9,6 +11,7 @@ from lightning_fabric import Fabric
 from frostline.errors import ConfigError
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # of malloc.h
 
 
 def make_fabric(device: str, precision: str) -> Fabric:
@@ -22,6 +25,8 @@ def make_fabric(device: str, precision: str) -> Fabric:
         ConfigError: no such device here.
     """
     accelerator, devices = _accelerator(device)
+    if accelerator == "cpu":
+        _keep_freed_memory()
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     chosen = choose_precision(precision, accelerator)
@@ -73,3 +78,18 @@ def _accelerator(device: str) -> tuple[str, int | list[int]]:
 def _cpu_has_fast_bf16() -> bool:
     probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # private, so absent in some releases
     return any(getattr(torch.cpu, name, lambda: False)() for name in probes)
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc's allocator keep what is freed, so that the next step need not fault its pages in anew.
+
+    Activations of a training step are large; by default each is mapped when made and unmapped when freed, and the
+    kernel zeroes every page of it again (mallopt(3): M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD).
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+    if mallopt is not None:
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(_M_TOP_PAD, 64 * 2**20)

@@ -86,6 +86,8 @@ def show(picture: Image.Image, view: str, digest: str, preprocess: Preprocess) -
 def _centre_box(size: tuple[int, int], preprocess: Preprocess) -> tuple[float, float, float, float]:
     """The part of the picture that is left when its shorter side becomes `resize` and the centre is cropped."""
     width, height = size
+    if preprocess.squash:
+        return 0, 0, width, height
     side = preprocess.size / preprocess.resize * min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
     return left, top, left + side, top + side

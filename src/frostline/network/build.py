@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
@@ -33,21 +33,25 @@ class NetworkSpec:
     width: float = 1.0
     dropout: float = 0.5
     taps: tuple[str, ...] = ()
+    resize: int | Literal["squash"] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
 
     @classmethod
     def from_config(cls, config: TrainConfig, classes: int) -> "NetworkSpec":
         """Take what concerns the network from the settings."""
-        names = ("model", "head", "image_size", "channels", "width", "dropout")
+        names = ("model", "head", "image_size", "channels", "width", "dropout", "resize", "mean", "std")
         return cls(classes=classes, **{name: getattr(config, name) for name in names})
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "NetworkSpec":
         """Undo `to_json`."""
-        return cls(**{**values, "taps": tuple(values["taps"])})
+        tuples = {name: tuple(values[name]) for name in ("taps", "mean", "std") if values.get(name) is not None}
+        return cls(**{**values, **tuples})
 
     def to_json(self) -> dict[str, Any]:
         """Give plain values."""
-        return {**asdict(self), "taps": list(self.taps)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +197,10 @@ def _with_head(network: Network) -> Network:
 
 
 def _sized(preprocess: Preprocess, spec: NetworkSpec) -> Preprocess:
-    return preprocess.at_size(spec.image_size) if spec.image_size else preprocess
+    sized = preprocess.at_size(spec.image_size) if spec.image_size else preprocess
+    if isinstance(spec.resize, int) and spec.resize < sized.size:
+        raise ConfigError(f"--resize {spec.resize} is less than the image size of {sized.size}; raise it, or use squash")
+    return sized.adjusted(spec.resize, spec.mean, spec.std)
 
 
 def _interpolation(name: str) -> Any:
