@@ -58,8 +58,18 @@ def write_bundle(
     write_sealed(path, state, header, kind="model", version=MODEL_FORMAT)
 
 
-def load_network(path: Path) -> tuple[Network, tuple[str, ...]]:
-    """Build the network of a bundle with its weights; give it and the class names.
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What a bundle holds."""
+
+    network: Network
+    classes: tuple[str, ...]
+    test_views: str
+    """none, or flip: logits are means over the picture and its mirror image."""
+
+
+def load_model(path: Path) -> Model:
+    """Build the network of a bundle, with its weights.
 
     Raises:
         BundleError: damaged, foreign, or of another format.
@@ -70,7 +80,8 @@ def load_network(path: Path) -> tuple[Network, tuple[str, ...]]:
         fill_exactly(network, tensors, str(path))
     except WeightsError as error:
         raise BundleError(str(error)) from None
-    return replace(network, preprocess=Preprocess.from_json(header["preprocess"])), tuple(header["classes"])
+    network = replace(network, preprocess=Preprocess.from_json(header["preprocess"]))
+    return Model(network, tuple(header["classes"]), header["facts"].get("test_views", "none"))
 
 
 class Predictor:
@@ -88,10 +99,12 @@ class Predictor:
         file = RunFolder(Path(path)).best if Path(path).is_dir() else Path(path)
         if not file.is_file():
             raise BundleError(f"no model at {path}; give a run folder that has finished, or a bundle")
-        network, self.classes = load_network(file)
-        self.preprocess = network.preprocess
+        model = load_model(file)
+        self.classes = model.classes
+        self.preprocess = model.network.preprocess
+        self._mirrors = model.test_views == "flip"
         self._device = torch.device(device)
-        self._forward = _forward(network).to(self._device)
+        self._forward = _forward(model.network).to(self._device)
 
     def predict(
         self, paths: str | Path | Sequence[str | Path], *, topk: int = 5, workers: int | None = None
@@ -120,9 +133,10 @@ class Predictor:
 
     def logits(self, pixels: Tensor) -> Tensor:
         """Give float32 logits (batch, classes) of uint8 pixels (batch, channels, size, size)."""
+        pictures = self.preprocess.normalise(pixels.to(self._device))
+        views = (pictures, pictures.flip(-1)) if self._mirrors else (pictures,)
         with torch.no_grad():
-            logits: Tensor = self._forward(self.preprocess.normalise(pixels.to(self._device)))
-        return logits.float()
+            return torch.stack([self._forward(view).float() for view in views]).mean(dim=0)
 
     def examine(self, source: Source, workers: int) -> list[Finding]:
         """Digest every picture of a source, and find which are damaged."""

@@ -40,7 +40,11 @@ class TrainConfig(BaseModel):
         None, description='Plan, e.g. "head:5, layer4:5@1e-4, all:10@1e-5": first part that trains : epochs [@ rate].'
     )
     epochs: int | None = Field(None, ge=1, description="Epochs of the default one-stage plan (head, or all).")
-    augment: str = Field("none", description="Views of a training picture: none, flip, crops:K, or random.")
+    augment: str = Field(
+        "none",
+        description="Views of a training picture: none, flip, crops:K or random; and drawn anew after a +: "
+        "pad:P, cutout:S, randaugment[:N[:M]], as flip+pad:4.",
+    )
     image_size: int | None = Field(None, ge=8, le=4096, description="Side of the square input in pixels.")
     resize: int | Literal["squash"] | None = Field(
         None,
@@ -70,11 +74,25 @@ class TrainConfig(BaseModel):
     lr: float | None = Field(None, gt=0, description="Learning rate of stages that do not name one.")
     optimizer: Literal["sgd", "adam", "adamw"] = Field("adamw", description="Optimizer.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD.")
+    nesterov: bool = Field(False, description="Nesterov's momentum for SGD.")
     weight_decay: float = Field(1e-4, ge=0, description="Weight decay (decoupled for adamw).")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="Factor on the rate from each layer to the one before it, counted from the head."
+    )
+    clip_grad: float | None = Field(
+        None, gt=0, description="Largest norm of the gradient; longer ones are scaled down."
+    )
     schedule: str = Field(
         "cosine",
         description="Learning rate within a stage: constant, step:N[:F], exponential[:N[:F]], cosine[:WARMUP_EPOCHS], "
-        "onecycle[:SHARE], plateau[:F[:PATIENCE]].",
+        "linear[:WARMUP_EPOCHS], onecycle[:SHARE], plateau[:F[:PATIENCE]].",
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of the label spread over all classes.")
+    mixup: float = Field(0.0, ge=0, description="Alpha of mixup, at the frost line (pixels where nothing is frozen).")
+    cutmix: float = Field(0.0, ge=0, description="Alpha of CutMix, likewise; with both, each step takes one of them.")
+    ema: float = Field(0.0, ge=0, lt=1, description="Decay of the weights' moving average, which is then what is kept.")
+    test_views: Literal["none", "flip"] = Field(
+        "none", description="Views of a picture whose logits are averaged when measuring and predicting."
     )
     patience: int | None = Field(None, ge=1, description="Stop a stage after so many epochs without a better one.")
     seed: int = Field(0, ge=0, description="Everything random is a function of it.")
@@ -111,14 +129,19 @@ class TrainConfig(BaseModel):
     def _normalisation_fits(self) -> Self:
         for name, values in (("mean", self.mean), ("std", self.std)):
             if values is not None and len(values) not in {1, self.channels}:
-                raise ValueError(f"{name}: {len(values)} numbers for {self.channels} channels; give one, or one for each")
+                raise ValueError(
+                    f"{name}: {len(values)} numbers for {self.channels} channels; give one, or one for each"
+                )
         if self.std is not None and min(self.std) <= 0:
             raise ValueError("std: each number must be above 0")
         return self
 
     def to_yaml(self) -> str:
         """Give the settings as YAML that `read_yaml` takes back."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        values = self.model_dump(mode="json")
+        text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+        readable = yaml.safe_load(text) == values  # PyYAML folds some rare line breaks that it writes as they are
+        return text if readable else yaml.safe_dump(values, sort_keys=False)
 
 
 def make_config(**settings: Any) -> TrainConfig:

@@ -39,10 +39,10 @@ from frostline.report.plots import plot_batch, plot_confusion, plot_curves
 from frostline.stopwatch import Stopwatch
 from frostline.training.history import EpochRow, History, StepRow, to_csv
 from frostline.training.loop import run_plan
-from frostline.training.order import base_requests, shuffled_batches, train_requests
+from frostline.training.order import shuffled_batches, train_requests
 from frostline.training.scoring import predict_images
 from frostline.training.state import State, load_state, save_state
-from frostline.training.task import Task, open_feed, price_of
+from frostline.training.task import Task, open_feed, price_of, test_requests
 
 SHOWN_IN_BATCH = 32
 
@@ -241,7 +241,7 @@ def _measure(task: Task, name: SplitName) -> Metrics:
     divided = split(task.traced, task.plan[-1].cut)
     images = task.index.of(name)
     choice = "off" if divided.is_whole else {"auto": "disk"}.get(task.config.feature_cache, task.config.feature_cache)
-    feed = open_feed(task, divided, choice, base_requests(images))
+    feed = open_feed(task, divided, choice, test_requests(task, images))
     logits = torch.cat(predict_images(task, divided, feed, images))
     return measure(logits.softmax(dim=1).cpu().numpy(), np.array([i.label for i in images]), task.index.classes)
 
@@ -285,6 +285,7 @@ def _facts(prepared: Prepared) -> dict[str, Any]:
         "precision": precision_name(task.fabric),
         "processes": task.fabric.world_size,
         "seed": task.config.seed,
+        "test_views": task.config.test_views,
     }
 
 

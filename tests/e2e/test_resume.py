@@ -31,6 +31,8 @@ SETTINGS = {
     "precision": "fp32",
     "workers": 0,
 }
+RICH = {"mixup": 0.4, "cutmix": 1.0, "ema": 0.9, "clip_grad": 1.0, "layer_decay": 0.8, "test_views": "flip"}
+"""Everything of a step that draws or remembers something."""
 EPOCHS = 4
 DRIVER = """
 import sys, time
@@ -96,7 +98,8 @@ def quick():
 def unbroken(request, quick, tmp_path_factory):
     """Data, settings, and the folder of a run that was not interrupted, with stored or direct activations."""
     home = tmp_path_factory.mktemp("resume")
-    settings = {**SETTINGS, "feature_cache": request.param, "cache_dir": home / "cache"}
+    mode, _, rich = request.param.partition(", ")
+    settings = {**SETTINGS, **(RICH if rich else {}), "feature_cache": mode, "cache_dir": home / "cache"}
     torch.set_num_threads(1)
     data = make_pictures(home / "data")
     return data, settings, api.train(data, out=home / "unbroken", **settings).path
@@ -124,7 +127,9 @@ def numbers(run):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("unbroken", "epoch"), [*(("disk", epoch) for epoch in range(1, EPOCHS + 1)), ("off", 3)], indirect=["unbroken"]
+    ("unbroken", "epoch"),
+    [*((mode, epoch) for mode in ("disk", "disk, rich") for epoch in range(1, EPOCHS + 1)), ("off", 3)],
+    indirect=["unbroken"],
 )
 def test_a_run_interrupted_at_any_epoch_ends_with_the_same_bytes(unbroken, tmp_path, epoch):
     data, settings, whole = unbroken

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import frostline
-from frostline.bundle import load_network
+from frostline.bundle import load_model
 from frostline.network.build import build
 from frostline.network.splitting import split
 from frostline.network.weights import load_weights
@@ -30,6 +30,11 @@ CASES = {
     "vgg11_bn": VGG | {"model": "vgg11_bn", "batch_norm": "train"},
     "vgg11_bn, mlp, flip": VGG | {"model": "vgg11_bn", "head": "mlp", "augment": "flip"},
     "efficientnet_lite0, multi, flip": LITE0 | {"head": "multi", "augment": "flip", "batch_norm": "train"},
+    "resnet18, mixed, averaged": RESNET
+    | {
+        **{"augment": "flip", "mixup": 0.4, "cutmix": 1.0, "label_smoothing": 0.1, "ema": 0.9, "clip_grad": 1.0},
+        **{"layer_decay": 0.7, "test_views": "flip", "optimizer": "sgd", "nesterov": True, "batch_norm": "train"},
+    },
     "densenet121": DENSENET,
     "vit_b_16": VIT,
 }
@@ -95,7 +100,8 @@ def test_what_is_frozen_stays_as_it_is(mode, part, settings, tiny_folder):
     """Parameters and BatchNorm's running statistics, while those below the frost line follow the batches."""
     stages = f"head:1, {part}:2@1e-3"
     run = train(tiny_folder, "run", feature_cache=mode, batch_norm="train", stages=stages, **settings)
-    trained, classes = load_network(run.folder.last)
+    model = load_model(run.folder.last)
+    trained, classes = model.network, model.classes
     before = build(trained.spec, seed=3)
     load_weights(before, settings.get("weights", "none"), allow_missing=None, classes=classes)
     first, last = (split(traced, traced.before(part)) for traced in (before.trace(), trained.trace()))

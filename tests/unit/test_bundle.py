@@ -5,7 +5,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from frostline.bundle import Predictor, load_network, write_bundle
+from frostline.bundle import Predictor, load_model, write_bundle
 from frostline.data.preprocess import Preprocess
 from frostline.errors import BundleError, DataError
 from frostline.network.build import NetworkSpec, build
@@ -48,8 +48,9 @@ def test_a_loaded_network_gives_the_same_logits(tmp_path, name):
     network = network_of(name)
     path = write(tmp_path / "model.safetensors", network)
     pixels = torch.randint(0, 256, (4, *network.preprocess.input_shape), dtype=torch.uint8)
-    again, classes = load_network(path)
-    assert classes == CLASSES
+    model = load_model(path)
+    again = model.network
+    assert model.classes == CLASSES
     assert (again.spec, again.preprocess, again.head) == (network.spec, network.preprocess, network.head)
     graph = network.trace().evaluating.graph
     whole = torch.fx.GraphModule(network.module, graph).eval()
@@ -87,7 +88,7 @@ def test_a_flipped_bit_in_the_weights_is_refused(bundle, share):
     content[start + int(share * (len(content) - start - 1))] ^= 1
     bundle.write_bytes(content)
     with pytest.raises(BundleError, match="is damaged: its content does not match its digest"):
-        load_network(bundle)
+        load_model(bundle)
 
 
 @pytest.mark.parametrize(
@@ -108,14 +109,14 @@ def test_a_flipped_bit_in_the_header_is_refused(bundle, written, damaged):
     assert written in content[:start]
     bundle.write_bytes(content[:start].replace(written, damaged, 1) + content[start:])
     with pytest.raises(BundleError, match=r"model\.safetensors"):
-        load_network(bundle)
+        load_model(bundle)
 
 
 @pytest.mark.parametrize("kept", [0, 7, 200, -1])
 def test_a_truncated_bundle_is_refused(bundle, kept):
     bundle.write_bytes(bundle.read_bytes()[:kept])
     with pytest.raises(BundleError, match=r"model\.safetensors"):
-        load_network(bundle)
+        load_model(bundle)
 
 
 @pytest.mark.parametrize(
@@ -127,21 +128,21 @@ def test_foreign_safetensors_are_refused(tmp_path, metadata):
     path = tmp_path / "foreign.safetensors"
     save_file({"x": torch.zeros(2)}, path, metadata=metadata)
     with pytest.raises(BundleError, match=r"foreign\.safetensors"):
-        load_network(path)
+        load_model(path)
 
 
 def test_a_format_from_the_future_is_refused_by_name(bundle):
     header, tensors = read_sealed(bundle, kind="model", version=1)
     write_sealed(bundle, tensors, without_kind(header), kind="model", version=2)
     with pytest.raises(BundleError, match="has format 2, this version reads 1; update frostline"):
-        load_network(bundle)
+        load_model(bundle)
 
 
 def test_weights_of_another_network_are_refused(bundle):
     header, tensors = read_sealed(bundle, kind="model", version=1)
     write_sealed(bundle, tensors | {"extra": torch.zeros(1)}, without_kind(header), kind="model", version=1)
     with pytest.raises(BundleError, match="the network has no extra"):
-        load_network(bundle)
+        load_model(bundle)
 
 
 def without_kind(header):

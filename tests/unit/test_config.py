@@ -31,8 +31,16 @@ FLAGS = [
     "--lr",
     "--optimizer",
     "--momentum",
+    "--nesterov",
     "--weight-decay",
+    "--layer-decay",
+    "--clip-grad",
     "--schedule",
+    "--label-smoothing",
+    "--mixup",
+    "--cutmix",
+    "--ema",
+    "--test-views",
     "--patience",
     "--seed",
     "--device",
@@ -64,6 +72,9 @@ CHANGED = {
     "stages": "head:2",
     "augment": "flip",
     "image_size": 64,
+    "resize": 72,
+    "mean": [0.5],
+    "std": [0.25],
     "channels": 1,
     "width": 0.5,
     "dropout": 0.25,
@@ -75,8 +86,16 @@ CHANGED = {
     "lr": 0.02,
     "optimizer": "sgd",
     "momentum": 0.8,
+    "nesterov": True,
     "weight_decay": 0.01,
+    "layer_decay": 0.9,
+    "clip_grad": 1.5,
     "schedule": "step:3:0.5",
+    "label_smoothing": 0.1,
+    "mixup": 0.2,
+    "cutmix": 1.0,
+    "ema": 0.99,
+    "test_views": "flip",
     "patience": 4,
     "seed": 11,
     "device": "cpu",
@@ -122,6 +141,13 @@ def test_every_setting_is_a_flag_and_a_yaml_key(tmp_path):
     assert {name: read[name] for name in CHANGED} == CHANGED
 
 
+def typed(value):
+    """A value as it stands behind its flag."""
+    if value is True:
+        return []
+    return [",".join(map(str, value)) if isinstance(value, list) else str(value)]
+
+
 @pytest.mark.parametrize("name", [name for name in CHANGED if name not in {"data", "resume"}])
 def test_a_flag_reaches_the_settings(name, monkeypatch):
     from frostline import api
@@ -129,7 +155,7 @@ def test_a_flag_reaches_the_settings(name, monkeypatch):
     got = {}
     monkeypatch.setattr(api, "train", lambda data, **given: got.update(given) or type("Run", (), {"metrics": {}}))
     flag = f"--{name.replace('_', '-')}"
-    app(["train", "photos", flag, str(CHANGED[name])], standalone_mode=False)
+    app(["train", "photos", flag, *typed(CHANGED[name])], standalone_mode=False)
     assert make_config(data="photos", **{name: got[name]}).model_dump(mode="json")[name] == CHANGED[name]
     assert set(got) == {"reporter", "config", name}, "a flag that was not used must not be handed on"
 

@@ -15,7 +15,7 @@ Floats = tuple[float, ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preprocess:
-    """Resize (the shorter side, then crop the centre; or squash), scale to [0, 1], subtract mean, divide by deviation."""
+    """Resize the shorter side and crop the centre, or squash; scale to [0, 1]; subtract the mean, divide by the std."""
 
     size: int = 224
     """Side of the square input, in pixels."""

@@ -1,7 +1,8 @@
 """Views: the deterministic variants of a picture that training shows in turn.
 
 A view is a function of (picture, view name) alone, so its activations can be stored. Image i shows, in epoch e, view
-`(start_i + e) mod V` (alternating flip, arXiv 2404.00498, for V = 2). `random` has a new view for every epoch.
+`(start_i + e) mod V` (alternating flip, arXiv 2404.00498, for V = 2). What is drawn anew in every epoch (`random`, and
+all of `changes`) makes a view of its own each time, named after seed and epoch.
 """
 
 import re
@@ -10,12 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from frostline.data.changes import ALLOWED, parse_change
 from frostline.data.preprocess import Preprocess
 from frostline.errors import ConfigError
 from frostline.randomness import seed_of
 
 BASE = "base"
 MIRROR = "mirror"
+TEST_VIEWS = {"none": (BASE,), "flip": (BASE, MIRROR)}
+"""Views whose logits are averaged, by the name of the setting."""
 _SCALE = (0.08, 1.0)
 _ASPECT = (3 / 4, 4 / 3)
 _TRIES = 10
@@ -23,13 +27,15 @@ _TRIES = 10
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """Which views training shows.
-
-    `names` lists them; it is empty for `random`, whose views are named after seed and epoch and never come back.
-    """
+    """Which views training shows."""
 
     text: str
     names: tuple[str, ...]
+    """All of them; empty where they are drawn anew in every epoch."""
+    turns: tuple[str, ...]
+    """What is shown in turn before anything is drawn; empty for `random`."""
+    changes: tuple[str, ...] = ()
+    """Drawn anew on top, in this order."""
 
     @property
     def can_be_stored(self) -> bool:
@@ -44,41 +50,51 @@ class Views:
             seed: of the run.
             epoch: counted over all stages.
         """
-        if not self.names:
-            return f"random-{seed}-{epoch}"
-        start = int(digest[:8], 16) + seed_of(seed, "first view") % len(self.names)
-        return self.names[(start + epoch) % len(self.names)]
+        view = f"random-{seed}-{epoch}"
+        if self.turns:
+            start = int(digest[:8], 16) + seed_of(seed, "first view") % len(self.turns)
+            view = self.turns[(start + epoch) % len(self.turns)]
+        return "+".join([view, *self.changes]) + (f"@{seed}-{epoch}" if self.changes else "")
 
 
 def parse_views(text: str) -> Views:
-    """Read `none`, `flip`, `crops:K` or `random`.
+    """Read `none`, `flip`, `crops:K` or `random`, and changes joined to it by `+`, such as `flip+pad:4+cutout:8`.
 
     Raises:
         ConfigError: anything else.
     """
-    match = re.fullmatch(r"crops:([1-9]\d{0,2})", text)
+    first, *rest = text.split("+")
+    known: dict[str, tuple[str, ...]] = {"none": (BASE,), "flip": (BASE, MIRROR), "random": ()}
+    match = re.fullmatch(r"crops:([1-9]\d{0,2})", first)
     if match:
-        return Views(text, tuple(f"crop-{number}" for number in range(int(match[1]))))
-    known = {"none": (BASE,), "flip": (BASE, MIRROR), "random": ()}
-    if text not in known:
-        raise ConfigError(f"--augment {text!r} is not known; allowed are none, flip, crops:K (K from 1 to 999), random")
-    return Views(text, known[text])
+        known[first] = tuple(f"crop-{number}" for number in range(int(match[1])))
+    if first not in known:
+        raise ConfigError(
+            f"--augment {text!r} is not known; allowed are none, flip, crops:K (K from 1 to 999), random; and "
+            f"joined to one of these by +, {ALLOWED}"
+        )
+    for change in rest:
+        parse_change(change)
+    return Views(text, () if rest else known[first], known[first], tuple(rest))
 
 
 def show(picture: Image.Image, view: str, digest: str, preprocess: Preprocess) -> np.ndarray:
     """Give a view of a decoded picture: uint8 (channels, size, size).
 
-    Resizing and cropping are one step with antialiasing. Any view but `base` and `mirror` is a seeded random resized
-    crop, flipped every other time (scale 0.08 to 1, aspect 3/4 to 4/3, arXiv 1409.4842).
+    Resizing and cropping are one step with antialiasing. A view is named by how the picture is framed (`base`,
+    `mirror`, or a seeded random resized crop, flipped every other time, scale 0.08 to 1, aspect 3/4 to 4/3, arXiv
+    1409.4842), and by the changes on top, whose draws its whole name seeds.
     """
-    if view in {BASE, MIRROR}:
-        box, mirrored = _centre_box(picture.size, preprocess), view == MIRROR
+    framing, *changes = view.partition("@")[0].split("+")
+    if framing in {BASE, MIRROR}:
+        box, mirrored = _centre_box(picture.size, preprocess), framing == MIRROR
     else:
-        box, mirrored = _random_box(picture.size, seed_of(digest, view))
+        box, mirrored = _random_box(picture.size, seed_of(digest, framing))
     side = (preprocess.size, preprocess.size)
-    shown = picture.resize(side, Image.Resampling[preprocess.interpolation.upper()], box=box)
-    pixels = np.asarray(shown)
+    pixels = np.asarray(picture.resize(side, Image.Resampling[preprocess.interpolation.upper()], box=box))
     pixels = pixels[:, ::-1] if mirrored else pixels
+    for number, change in enumerate(changes):
+        pixels = parse_change(change, preprocess.mean)(np.ascontiguousarray(pixels), seed_of(digest, view, number))
     planes = pixels[np.newaxis] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
     return np.ascontiguousarray(planes)
 

@@ -14,11 +14,13 @@ from frostline.network import heads
 from frostline.network.cuts import Traced, trace_network
 from frostline.network.init import initialise
 from frostline.network.resnet import LAYERS, resnet
+from frostline.network.smallnet import NAME as SMALLNET
+from frostline.network.smallnet import SMALLEST, SmallNet
 from frostline.network.vgg import NAMES, vgg
 
 LITE0 = "efficientnet_lite0"
 TIMM = "timm:"
-OWN = (*NAMES, *LAYERS)
+OWN = (*NAMES, *LAYERS, SMALLNET)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,12 +117,16 @@ def _builder(name: str) -> Callable[[NetworkSpec], Network]:
 
 def _build_own(spec: NetworkSpec) -> Network:
     preprocess = _sized(Preprocess() if spec.channels == 3 else Preprocess().in_grey(), spec)
-    options = {"num_classes": spec.classes, "width": spec.width, "in_channels": spec.channels}
+    options: dict[str, Any] = {"num_classes": spec.classes, "width": spec.width, "in_channels": spec.channels}
     if spec.model in LAYERS:
         _refuse_small_head(spec)
         return Network(spec, resnet(spec.model, **options), "fc", preprocess)
-    if preprocess.size < 32:
-        raise ModelError(f"{spec.model} halves its input five times and needs at least 32 pixels; use --image-size 32")
+    smallest = SMALLEST if spec.model == SMALLNET else 32
+    if preprocess.size < smallest:
+        raise ModelError(f"{spec.model} needs at least {smallest} pixels; use --image-size {smallest}")
+    if spec.model == SMALLNET:
+        _refuse_small_head(spec)
+        return Network(spec, SmallNet(**options), "fc", preprocess)
     classifier = spec.head if spec.head in {"official", "small"} else "linear"
     module = vgg(spec.model, **options, classifier=classifier, dropout=spec.dropout)
     head = heads.find_head(module, spec.classes)
@@ -199,7 +205,9 @@ def _with_head(network: Network) -> Network:
 def _sized(preprocess: Preprocess, spec: NetworkSpec) -> Preprocess:
     sized = preprocess.at_size(spec.image_size) if spec.image_size else preprocess
     if isinstance(spec.resize, int) and spec.resize < sized.size:
-        raise ConfigError(f"--resize {spec.resize} is less than the image size of {sized.size}; raise it, or use squash")
+        raise ConfigError(
+            f"--resize {spec.resize} is less than the image size of {sized.size}; raise it, or use squash"
+        )
     return sized.adjusted(spec.resize, spec.mean, spec.std)
 
 

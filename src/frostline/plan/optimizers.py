@@ -1,6 +1,10 @@
 """Optimizers that hold what a stage trains and nothing else."""
 
-from torch import optim
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+from torch import nn, optim
 
 from frostline.config import TrainConfig
 from frostline.network.splitting import Split
@@ -10,17 +14,19 @@ from frostline.plan.stages import Stage, trainable
 def make_optimizer(config: TrainConfig, stage: Stage, split: Split) -> optim.Optimizer:
     """Build the stage's optimizer over the suffix's parameters; fused, one kernel for all of them.
 
-    Biases and normalisation parameters (one axis) take no weight decay, after "Bag of Tricks" (arXiv 1812.01187).
+    Biases and normalisation parameters (one axis) take no weight decay, after "Bag of Tricks" (arXiv 1812.01187). With
+    `layer_decay` each layer's rate is that of the next one towards the head, times it (arXiv 1801.06146, section 3.2).
     """
-    parameters = [parameter for _, parameter in trainable(split)]
+    layers = _layers(trainable(split)) if config.layer_decay < 1 else [[p for _, p in trainable(split)]]
     groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+        group
+        for distance, layer in enumerate(reversed(layers))
+        for group in _groups(layer, config.weight_decay, rate_factor=config.layer_decay**distance)
     ]
-    groups = [group for group in groups if group["params"]]
     match config.optimizer:
         case "sgd":
-            return optim.SGD(groups, lr=stage.lr, momentum=config.momentum, fused=True)
+            nesterov = config.nesterov and config.momentum > 0
+            return optim.SGD(groups, lr=stage.lr, momentum=config.momentum, nesterov=nesterov, fused=True)
         case "adam":
             return optim.Adam(groups, lr=stage.lr, fused=True)
         case "adamw":
@@ -28,6 +34,19 @@ def make_optimizer(config: TrainConfig, stage: Stage, split: Split) -> optim.Opt
 
 
 def set_lr(optimizer: optim.Optimizer, lr: float) -> None:
-    """Set the learning rate of every group."""
+    """Set the learning rate of every group: the head's, times the group's own factor."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group["rate_factor"]
+
+
+def _groups(parameters: Sequence[nn.Parameter], weight_decay: float, *, rate_factor: float) -> list[dict[str, Any]]:
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay, "rate_factor": rate_factor},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0, "rate_factor": rate_factor},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def _layers(named: Sequence[tuple[str, nn.Parameter]]) -> list[list[nn.Parameter]]:
+    """Parameters by layer, in the order of the network; a layer is named by two parts, as layer4.1 or features.24."""
+    return [[p for _, p in layer] for _, layer in groupby(named, key=lambda pair: pair[0].split(".")[:2])]

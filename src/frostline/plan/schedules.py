@@ -8,13 +8,14 @@ from frostline.errors import PlanError
 
 _ALLOWED = (
     "constant, step:N[:F] (times F every N epochs), exponential[:N[:F]], cosine[:WARMUP_EPOCHS], "
-    "onecycle[:SHARE], plateau[:F[:PATIENCE]]"
+    "linear[:WARMUP_EPOCHS], onecycle[:SHARE], plateau[:F[:PATIENCE]]"
 )
 _DEFAULTS: dict[str, tuple[float, ...]] = {
     "constant": (),
     "step": (7, 0.1),
     "exponential": (1, 0.9),
     "cosine": (0,),
+    "linear": (0,),
     "onecycle": (0.3,),
     "plateau": (0.5, 2),
 }
@@ -43,6 +44,8 @@ class Schedule:
                 return factor ** (epoch // int(every))
             case "cosine":
                 return _cosine(step, warmup=round(self.values[0] * steps_per_epoch), total=total)
+            case "linear":
+                return _linear(step, warmup=round(self.values[0] * steps_per_epoch), total=total)
             case "onecycle":
                 return _onecycle(step, rise=self.values[0], total=total)
             case "plateau":
@@ -75,6 +78,7 @@ def _check(schedule: Schedule, text: str) -> None:
         "step": ((1, math.inf), (0, 1)),
         "exponential": ((1, math.inf), (0, 1)),
         "cosine": ((0, math.inf),),
+        "linear": ((0, math.inf),),
         "onecycle": ((0.01, 0.99),),
         "plateau": ((0.01, 0.99), (0, math.inf)),
     }.get(schedule.kind, ())
@@ -90,6 +94,13 @@ def _cosine(step: int, *, warmup: int, total: int) -> float:
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+
+
+def _linear(step: int, *, warmup: int, total: int) -> float:
+    """Linear rise, then straight down to zero at the end."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return (total - step) / max(1, total - warmup)
 
 
 def _onecycle(step: int, *, rise: float, total: int) -> float:

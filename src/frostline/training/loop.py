@@ -7,6 +7,7 @@ bytes as one that was never interrupted.
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,7 @@ from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
 from torch import Tensor
 
 from frostline.activations.feed import Feed
+from frostline.config import TrainConfig
 from frostline.data.index import Image
 from frostline.errors import BundleError, DivergedError
 from frostline.network.splitting import Split, split
@@ -22,12 +24,14 @@ from frostline.plan.schedules import Schedule, parse_schedule
 from frostline.plan.stages import ParameterCounts, Stage, freeze, start_training_mode
 from frostline.randomness import seed_of
 from frostline.sealed import Tensors, digest_tensors
+from frostline.training.averaging import Average
 from frostline.training.headstart import fit_head
 from frostline.training.history import EpochRow, History, StepRow
+from frostline.training.mixing import draw_mix
 from frostline.training.order import share_of, shuffled_batches, train_requests
 from frostline.training.scoring import evaluate, over_processes
 from frostline.training.state import State, read_moments, write_moments
-from frostline.training.step import train_step
+from frostline.training.step import Rules, train_step
 from frostline.training.task import Task, open_feed, price_of, stage_requests
 
 SAVE_SECONDS = 10.0
@@ -57,6 +61,12 @@ class StageRun:
     suffix: _FabricModule
     optimizer: _FabricOptimizer
     schedule: Schedule
+    average: Average | None
+    """Where the settings ask for one; what is measured and kept is then the average."""
+
+    def measured(self) -> AbstractContextManager[None]:
+        """Have the network hold what is measured and kept."""
+        return self.average.applied() if self.average else nullcontext()
 
 
 Save = Callable[[State], None]
@@ -108,48 +118,69 @@ def _run_stage(task: Task, stage: Stage, progress: Progress, resumed: State | No
     choice = resumed.choice if resumed else task.fabric.broadcast(price.choice)  # clocks differ between processes
     feed = open_feed(task, divided, choice, stage_requests(task))
     with task.watch.span("training"):
-        run = _set_up(task, stage, divided, feed, choice)
-        done = resumed.epoch if resumed else 0
-        if resumed:
-            write_moments(run.optimizer.optimizer, dict(divided.suffix.named_parameters()), resumed.moments)
+        run = _set_up(task, stage, divided, feed, choice, resumed)
         saved = time.monotonic()
-        for epoch in range(done, stage.epochs):
+        for epoch in range(resumed.epoch if resumed else 0, stage.epochs):
             if _is_stopped(task, stage, progress):
                 break
-            row = _run_epoch(task, run, progress.history, epoch)
-            if progress.history.add(row):
-                progress.best = snapshot(task, progress.trained)
-            _tell(task, stage, row, epoch, is_best=progress.history.best == len(progress.history.epochs) - 1)
-            if time.monotonic() - saved > SAVE_SECONDS:
+            is_best = _run_epoch(task, run, progress, epoch)
+            _tell(task, stage, progress.history.epochs[-1], epoch, is_best=is_best)
+            if time.monotonic() - saved > SAVE_SECONDS and epoch + 1 < stage.epochs:
                 save(_state(task, run, progress, stage.number, epoch + 1))
                 saved = time.monotonic()
+        if run.average:
+            run.average.take_over()
         save(_state(task, run, progress, stage.number, stage.epochs))
 
 
-def _set_up(task: Task, stage: Stage, divided: Split, feed: Feed, choice: str) -> StageRun:
+def _set_up(task: Task, stage: Stage, divided: Split, feed: Feed, choice: str, resumed: State | None) -> StageRun:
     optimizer = make_optimizer(task.config, stage, divided)
     suffix, wrapped = task.fabric.setup(divided.suffix, optimizer)
-    return StageRun(stage, divided, feed, choice, suffix, wrapped, parse_schedule(task.config.schedule))
+    average = None
+    if task.config.ema:
+        steps = resumed.epoch * len(_batches(task, stage, 0)) if resumed else 0
+        values = resumed.average if resumed else None
+        average = Average(divided.suffix, task.config.ema, steps=steps, values=values)
+    if resumed:
+        write_moments(wrapped.optimizer, dict(divided.suffix.named_parameters()), resumed.moments)
+    return StageRun(stage, divided, feed, choice, suffix, wrapped, parse_schedule(task.config.schedule), average)
 
 
-def _run_epoch(task: Task, run: StageRun, history: History, epoch: int) -> EpochRow:
-    start = time.perf_counter()
+def _batches(task: Task, stage: Stage, epoch: int) -> list[list[int]]:
+    return shuffled_batches(
+        len(task.train_images()),
+        task.config.batch_size,
+        seed=task.config.seed,
+        stage=stage.number,
+        epoch=epoch,
+        smallest=2 * task.fabric.world_size,
+    )
+
+
+def _run_epoch(task: Task, run: StageRun, progress: Progress, epoch: int) -> bool:
+    """Train and measure once; note it, keep the best; tell whether this is it."""
+    history, start = progress.history, time.perf_counter()
     images = task.train_images()
     train_loss, train_accuracy, lr = _train_epoch(task, run, history, epoch, images)
     trained = time.perf_counter()
-    val_loss, val_accuracy = evaluate(task, run.split, run.feed, task.val_images())
-    return EpochRow(
-        stage=run.stage.number + 1,
-        epoch=_epochs_done(history) + 1,
-        train_loss=train_loss,
-        train_accuracy=train_accuracy,
-        val_loss=val_loss,
-        val_accuracy=val_accuracy,
-        lr=lr,
-        seconds=time.perf_counter() - start,
-        images_per_second=len(images) / (trained - start),
-        cached=run.feed.is_stored,
-    )
+    with run.measured():
+        val_loss, val_accuracy = evaluate(task, run.split, run.feed, task.val_images())
+        row = EpochRow(
+            stage=run.stage.number + 1,
+            epoch=_epochs_done(history) + 1,
+            train_loss=train_loss,
+            train_accuracy=train_accuracy,
+            val_loss=val_loss,
+            val_accuracy=val_accuracy,
+            lr=lr,
+            seconds=time.perf_counter() - start,
+            images_per_second=len(images) / (trained - start),
+            cached=run.feed.is_stored,
+        )
+        is_best = history.add(row)
+        if is_best:
+            progress.best = snapshot(task, progress.trained)
+    return is_best
 
 
 def _train_epoch(
@@ -158,14 +189,7 @@ def _train_epoch(
     """Train on every picture once; give mean loss, accuracy and the last rate."""
     config, fabric, stage = task.config, task.fabric, run.stage
     count, shown = len(images), _epochs_done(history)
-    batches = shuffled_batches(
-        count,
-        config.batch_size,
-        seed=config.seed,
-        stage=stage.number,
-        epoch=epoch,
-        smallest=2 * fabric.world_size,
-    )
+    batches = _batches(task, stage, epoch)
     mine = [share_of(batch, fabric.global_rank, fabric.world_size) for batch in batches]
     requests = train_requests(images, task.views, seed=config.seed, epoch=shown)
     labels = torch.tensor([image.label for image in images], device=fabric.device)
@@ -180,13 +204,25 @@ def _train_epoch(
         )
         set_lr(run.optimizer.optimizer, lr)
         torch.manual_seed(seed_of(config.seed, "dropout", stage.number, epoch, step, fabric.global_rank))
+        rules = _rules(config, stage.number, epoch, step)
         share = len(numbers) * fabric.world_size / len(batches[step])
-        result = train_step(run.suffix, values, labels[numbers], run.optimizer.optimizer, fabric, share=share)
+        result = train_step(
+            run.suffix, values, labels[numbers], run.optimizer.optimizer, fabric, rules=rules, share=share
+        )
+        if run.average:
+            run.average.update()
         sums.append(torch.stack([result.loss, result.correct.to(result.loss.dtype)]))
     totals = over_processes(task, torch.stack(sums).double())
     losses = [float(loss) / len(batch) for loss, batch in zip(totals[:, 0], batches, strict=True)]
     _record_steps(history, stage, losses, lr)
     return float(totals[:, 0].sum()) / count, float(totals[:, 1].sum()) / count, lr
+
+
+def _rules(config: TrainConfig, stage: int, epoch: int, step: int) -> Rules:
+    """How one step learns; what it draws is a function of where it stands."""
+    seed = seed_of(config.seed, "mix", stage, epoch, step)
+    mix = draw_mix(config.mixup, config.cutmix, seed)
+    return Rules(config.label_smoothing, mix, seed, config.clip_grad)
 
 
 def _record_steps(history: History, stage: Stage, losses: list[float], lr: float) -> None:
@@ -225,6 +261,7 @@ def _state(task: Task, run: StageRun, progress: Progress, stage: int, epoch: int
         weights=snapshot(task, progress.trained),
         best=progress.best,
         moments=read_moments(run.optimizer.optimizer, names),
+        average=dict(run.average.values) if run.average else {},
         frozen=progress.frozen,
         choice=run.choice,
     )

@@ -47,6 +47,6 @@ def all_requests(images: Sequence[Image], views: Views) -> list[Request]:
     return [Request(image.position, image.digest, view) for image in images for view in views.names]
 
 
-def base_requests(images: Sequence[Image]) -> list[Request]:
-    """Each picture as it is, for evaluation."""
-    return [Request(image.position, image.digest, BASE) for image in images]
+def base_requests(images: Sequence[Image], view: str = BASE) -> list[Request]:
+    """Each picture as it is, or in another view."""
+    return [Request(image.position, image.digest, view) for image in images]

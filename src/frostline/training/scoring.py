@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from frostline.activations.feed import Feed
 from frostline.data.index import Image
+from frostline.data.views import TEST_VIEWS
 from frostline.network.splitting import Split
 from frostline.training.order import base_requests
 from frostline.training.step import predict_batches
@@ -30,10 +31,13 @@ def evaluate(task: Task, divided: Split, feed: Feed, images: list[Image]) -> tup
 
 
 def predict_images(task: Task, divided: Split, feed: Feed, images: list[Image]) -> list[Tensor]:
-    """Logits of pictures as they are, in batches."""
-    requests = base_requests(images)
-    batches = [requests[i : i + EVALUATION_BATCH] for i in range(0, len(requests), EVALUATION_BATCH)]
-    return list(predict_batches(divided.evaluating, feed, batches, task.fabric))
+    """Logits of pictures, in batches: the mean over the run's test views."""
+    per_view = []
+    for view in TEST_VIEWS[task.config.test_views]:
+        requests = base_requests(images, view)
+        batches = [requests[i : i + EVALUATION_BATCH] for i in range(0, len(requests), EVALUATION_BATCH)]
+        per_view.append(predict_batches(divided.evaluating, feed, batches, task.fabric))
+    return [torch.stack(logits).mean(dim=0) for logits in zip(*per_view, strict=True)]
 
 
 def over_processes(task: Task, sums: Tensor) -> Tensor:

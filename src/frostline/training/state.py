@@ -17,7 +17,7 @@ from frostline.sealed import Tensors, read_sealed, write_sealed
 from frostline.training.history import History
 
 FORMAT = 1
-GROUPS = ("weights", "best", "moments")
+GROUPS = ("weights", "best", "moments", "average")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class State:
     """The same, as it was at the best epoch."""
     moments: Tensors
     """The optimizer's state, by `parameter/slot`."""
+    average: Tensors
+    """The moving average of what the stage trains; empty where there is none."""
     frozen: str
     """Digest of all that the plan never trains."""
     choice: str

@@ -14,6 +14,19 @@ from torch.nn import functional
 from frostline.activations.feed import Feed
 from frostline.activations.store import Values
 from frostline.data.loader import Request
+from frostline.training.mixing import NO_MIX, Mix, mix_values, partners_of
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a step learns from its batch."""
+
+    label_smoothing: float = 0.0
+    """Share of the label spread evenly over all classes (arXiv 1512.00567, section 7)."""
+    mix: Mix = NO_MIX
+    mix_seed: int = 0
+    max_grad_norm: float | None = None
+    """Euclidean norm over all parameters, to which a longer gradient is scaled down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +44,7 @@ def train_step(
     optimizer: optim.Optimizer,
     fabric: Fabric,
     *,
+    rules: Rules,
     share: float = 1.0,
 ) -> StepResult:
     """Make one update of the suffix.
@@ -41,12 +55,22 @@ def train_step(
         labels_B: int64.
         optimizer: over the suffix's parameters.
         fabric: runs backward, averages gradients over processes.
+        rules: what is learnt from the batch, and how far.
         share: pictures here times processes over pictures in the global batch, so that the averaged gradient is that of
             the mean over the global batch.
     """
+    kept = 1.0
+    if rules.mix is not NO_MIX:
+        partners_B = partners_of(len(labels_B), rules.mix_seed).to(labels_B.device)
+        values, kept = mix_values(values, rules.mix, partners_B)
     logits_BK = suffix(*values)
-    loss = functional.cross_entropy(logits_BK.float(), labels_B)
+    loss = functional.cross_entropy(logits_BK.float(), labels_B, label_smoothing=rules.label_smoothing)
+    if kept < 1:
+        other = functional.cross_entropy(logits_BK.float(), labels_B[partners_B], label_smoothing=rules.label_smoothing)
+        loss = kept * loss + (1 - kept) * other
     fabric.backward(loss * share)
+    if rules.max_grad_norm is not None:
+        nn.utils.clip_grad_norm_(suffix.parameters(), rules.max_grad_norm)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     with torch.no_grad():

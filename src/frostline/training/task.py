@@ -16,7 +16,7 @@ from frostline.activations.store import DiskStore, RamStore, Store, copy_to_ram
 from frostline.config import TrainConfig, parse_bytes
 from frostline.data.index import Image, Index
 from frostline.data.loader import Request
-from frostline.data.views import Views
+from frostline.data.views import TEST_VIEWS, Views
 from frostline.hardware import precision_name
 from frostline.network.build import Network
 from frostline.network.cuts import Traced
@@ -82,7 +82,12 @@ def stage_requests(task: Task) -> list[Request]:
     """Every view of training and validation pictures that a stage can ask for; none for random views."""
     if not task.views.can_be_stored:
         return []
-    return all_requests(task.train_images(), task.views) + base_requests(task.val_images())
+    return all_requests(task.train_images(), task.views) + test_requests(task, task.val_images())
+
+
+def test_requests(task: Task, images: list[Image]) -> list[Request]:
+    """Every view that measuring asks for."""
+    return [request for view in TEST_VIEWS[task.config.test_views] for request in base_requests(images, view)]
 
 
 def price_of(task: Task, stage: Stage, split: Split) -> StagePrice:

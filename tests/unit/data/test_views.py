@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -51,6 +52,64 @@ def test_the_first_view_depends_on_the_seed():
 def test_names(text, names):
     views = parse_views(text)
     assert (views.names, views.can_be_stored) == (names, bool(names))
+
+
+def test_what_is_drawn_anew_cannot_be_stored_but_keeps_its_turns():
+    views = parse_views("flip+pad:4+cutout:8")
+    assert not views.can_be_stored
+    shown = [views.of(DIGEST, seed=1, epoch=epoch) for epoch in range(4)]
+    assert len(set(shown)) == 4
+    assert (
+        {view.partition("+")[0] for view in shown[:2]} == {"base", "mirror"} == {v.partition("+")[0] for v in shown[2:]}
+    )
+    assert all(view.endswith(f"+pad:4+cutout:8@1-{epoch}") for epoch, view in enumerate(shown))
+
+
+def test_a_shift_moves_the_picture_and_reflects_its_border():
+    image, _ = picture(32, 32)
+    plain = show(image, "base", DIGEST, Preprocess(size=32, resize=32))
+    padded = np.pad(plain, [(0, 0), (3, 3), (3, 3)], mode="reflect")
+    windows = {padded[:, y : y + 32, x : x + 32].tobytes(): (y, x) for y in range(7) for x in range(7)}
+    places = [
+        windows[show(image, f"base+pad:3@0-{epoch}", DIGEST, Preprocess(size=32, resize=32)).tobytes()]
+        for epoch in range(60)
+    ]
+    assert {y for y, _ in places} == {x for _, x in places} == set(range(7))
+
+
+def test_cutout_hides_one_square_with_the_mean():
+    image, _ = picture(32, 32)
+    preprocess = Preprocess(size=32, resize=32, mean=(0.2, 0.4, 0.6))
+    plain = show(image, "base", DIGEST, preprocess)
+    for epoch in range(20):
+        shown = show(image, f"base+cutout:8@0-{epoch}", DIGEST, preprocess)
+        rows, columns = np.nonzero((shown != plain).any(axis=0))
+        assert 0 < len(rows) <= 64
+        assert rows.max() - rows.min() < 8
+        assert columns.max() - columns.min() < 8
+        assert (np.rint(255 * np.array(preprocess.mean)) == shown[:, rows, columns].T).all()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_every_change_is_a_function_of_its_name(mode):
+    image, _ = picture(40, 40, mode)
+    preprocess = PLAIN if mode == "RGB" else PLAIN.in_grey()
+    for view in ("mirror+pad:4@0-1", "base+randaugment@0-1", "base+randaugment:3:15+cutout:4@2-1", "crop-1+pad:2@0-1"):
+        state = torch.random.get_rng_state()
+        one, again = (show(image, view, DIGEST, preprocess) for _ in range(2))
+        other = show(image, view, OTHER, preprocess)
+        assert one.shape == (preprocess.channels, 32, 32)
+        assert (one == again).all()
+        assert (one != other).any(), view
+        assert torch.equal(torch.random.get_rng_state(), state), "torch's own state is left alone"
+
+
+@pytest.mark.parametrize(
+    "text", ["flip+pad", "pad:4", "flip+pad:0", "flip+cutout:x", "flip+", "none+randaugment:2:9:1"]
+)
+def test_a_change_that_is_not_known_is_refused(text):
+    with pytest.raises(ConfigError, match="allowed are"):
+        parse_views(text)
 
 
 def test_random_views_never_come_back():

@@ -50,6 +50,19 @@ def test_cosine_is_torchs(epochs, steps):
     assert ours("cosine", steps_per_epoch=steps, epochs=epochs) == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
+@given(epochs=st.integers(1, 12), steps=st.integers(1, 9))
+def test_linear_is_torchs(epochs, steps):
+    total = epochs * steps
+    expected = theirs(lambda o: lr_scheduler.LinearLR(o, 1.0, 0.0, total_iters=total), total)
+    assert ours("linear", steps_per_epoch=steps, epochs=epochs) == pytest.approx(expected, rel=1e-6)
+
+
+def test_linear_rises_over_its_warmup_and_falls_to_nothing():
+    rates = ours("linear:2", steps_per_epoch=5, epochs=6)
+    assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
+    assert rates[10:] == pytest.approx([(20 - i) / 20 for i in range(20)])
+
+
 @given(share=st.sampled_from([0.1, 0.3, 0.45, 0.9]), epochs=st.integers(1, 12), steps=st.integers(1, 9))
 def test_onecycle_is_torchs(share, epochs, steps):
     total = epochs * steps
@@ -134,7 +147,7 @@ def test_defaults():
     "text",
     [
         "",
-        "linear",
+        "straight",
         "constant:1",
         "step:x",
         "step:1:2:3",

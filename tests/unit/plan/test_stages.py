@@ -123,6 +123,19 @@ def test_set_lr_reaches_every_group(networks):
     assert [group["lr"] for group in optimizer.param_groups] == [0.125, 0.125]
 
 
+def test_layer_decay_slows_each_layer_down_more_the_further_it_is_from_the_head(networks):
+    network, traced = networks["resnet18"]
+    (stage,) = resolve_plan(configured(stages="layer3:1@0.5"), traced)
+    optimizer = make_optimizer(configured(layer_decay=0.5), stage, split(traced, stage.cut))
+    set_lr(optimizer, 0.5)
+    names = {id(parameter): name for name, parameter in network.module.named_parameters()}
+    rates = {names[id(p)]: group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    layers = ["depth_head.linear", "layer4.1", "layer4.0", "layer3.1", "layer3.0"]
+    assert set(rates) == {name for name in names.values() if name.startswith(tuple(layers))}
+    for name, rate in rates.items():
+        assert rate == 0.5 * 0.5 ** layers.index(next(layer for layer in layers if name.startswith(layer))), name
+
+
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
 def test_momentum_and_kind(networks, name):
     _, traced = networks["resnet18"]

@@ -5,7 +5,7 @@ from torch import nn, optim
 
 from frostline.errors import BundleError
 from frostline.training.history import EpochRow, History, StepRow
-from frostline.training.state import State, load_state, read_moments, save_state, write_moments
+from frostline.training.state import GROUPS, State, load_state, read_moments, save_state, write_moments
 
 
 def a_state():
@@ -16,7 +16,8 @@ def a_state():
     weights = {"a.weight": torch.randn(3, 4, generator=draw), "bn.num_batches_tracked": torch.tensor(7)}
     best = {name: value + 1 for name, value in weights.items()}
     moments = {"a.weight/exp_avg": torch.randn(3, 4, generator=draw), "a.weight/step": torch.tensor(5.0)}
-    return State(1, 3, history, weights, best, moments, "f" * 64, "disk")
+    average = {"a.weight": torch.randn(3, 4, generator=draw)}
+    return State(1, 3, history, weights, best, moments, average, "f" * 64, "disk")
 
 
 def same(one, other):
@@ -29,7 +30,7 @@ def test_a_state_is_read_as_it_was_written(tmp_path):
     again = load_state(path)
     assert (again.stage, again.epoch, again.frozen) == (1, 3, "f" * 64)
     assert again.history == state.history
-    for group in ("weights", "best", "moments"):
+    for group in GROUPS:
         assert same(getattr(again, group), getattr(state, group)), group
     assert list(tmp_path.iterdir()) == [path]
 
@@ -119,7 +120,7 @@ def test_moments_go_through_a_file_without_a_trace(name, tmp_path):
     train(first, optimizer, 2)
     names = {id(parameter): name for name, parameter in first.named_parameters()}
     path = tmp_path / "state.safetensors"
-    save_state(path, State(0, 2, History(), first.state_dict(), {}, read_moments(optimizer, names), "", "off"))
+    save_state(path, State(0, 2, History(), first.state_dict(), {}, read_moments(optimizer, names), {}, "", "off"))
     state = load_state(path)
     second = network().to(memory_format=torch.channels_last)
     second.load_state_dict(state.weights)

@@ -1,0 +1,63 @@
+"""A network for small pictures (24 to 64 pixels), made to be trained from scratch on a CPU.
+
+VGG spends most of its work on wide early maps, ResNet's stem throws small pictures away. This one has a narrow stem and
+three blocks, each a convolution with a pool and then a residual one: 0.15 G multiply-accumulates at 32 pixels, half of
+VGG-16's. The layout follows ResNet-9 (D. Page, "How to Train Your ResNet", 2018) with the widths of arXiv 2404.00498.
+"""
+
+from torch import Tensor, nn
+
+NAME = "smallnet"
+STEM = 32
+WIDTHS = (64, 256, 256)
+SMALLEST = 8
+"""Three pools leave nothing of less."""
+
+
+def _convolution(in_channels: int, out_channels: int, *, pool: bool = False) -> nn.Sequential:
+    """Convolve 3x3, halve if asked, normalise, rectify."""
+    layers: list[nn.Module] = [nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)]
+    if pool:
+        layers.append(nn.MaxPool2d(kernel_size=2))
+    return nn.Sequential(*layers, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
+
+
+class Block(nn.Module):
+    """A convolution that halves the map, and one whose output is added to its input."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.down = _convolution(in_channels, out_channels, pool=True)
+        self.residual = _convolution(out_channels, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, in_channels, h, w) to (batch, out_channels, h/2, w/2)."""
+        x = self.down(x)
+        out: Tensor = x + self.residual(x)
+        return out
+
+
+class SmallNet(nn.Module):
+    """Stem, three blocks, the largest value of each channel, a linear layer.
+
+    Args:
+        num_classes: number of logits.
+        width: factor on all channels.
+        in_channels: 3 for colour, 1 for grey.
+    """
+
+    def __init__(self, *, num_classes: int, width: float = 1.0, in_channels: int = 3) -> None:
+        super().__init__()
+        stem, *widths = (max(1, round(channels * width)) for channels in (STEM, *WIDTHS))
+        self.stem = _convolution(in_channels, stem)
+        self.block1 = Block(stem, widths[0])
+        self.block2 = Block(widths[0], widths[1])
+        self.block3 = Block(widths[1], widths[2])
+        self.pool = nn.AdaptiveMaxPool2d(1)
+        self.fc = nn.Linear(widths[2], num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Give logits (batch, num_classes) of float pictures (batch, in_channels, height, width)."""
+        x = self.block3(self.block2(self.block1(self.stem(x))))
+        logits: Tensor = self.fc(self.pool(x).flatten(1))
+        return logits

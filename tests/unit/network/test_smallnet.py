@@ -1,0 +1,34 @@
+import pytest
+import torch
+
+from frostline.errors import ModelError
+from frostline.network.build import NetworkSpec, build
+from frostline.network.smallnet import SmallNet
+
+
+@pytest.mark.parametrize(("side", "channels"), [(8, 1), (28, 1), (32, 3), (64, 3)])
+def test_it_takes_any_size_from_its_smallest(side, channels):
+    network = build(
+        NetworkSpec(model="smallnet", classes=7, image_size=side, channels=channels, width=0.25, head="official")
+    )
+    assert network.module(torch.randn(2, channels, side, side)).shape == (2, 7)
+
+
+def test_less_is_refused():
+    with pytest.raises(ModelError, match="at least 8 pixels"):
+        build(NetworkSpec(model="smallnet", classes=7, image_size=4))
+
+
+def test_a_block_halves_the_map_and_adds_to_it():
+    module = SmallNet(num_classes=2).eval()
+    x = torch.randn(1, 32, 16, 16)
+    down = module.block1.down(x)
+    assert down.shape == (1, 64, 8, 8)
+    torch.testing.assert_close(module.block1(x), down + module.block1.residual(down))
+
+
+def test_it_can_be_cut_at_every_block():
+    network = build(NetworkSpec(model="smallnet", classes=3, image_size=16, width=0.25))
+    traced = network.trace()
+    for part in ("block1", "block2", "block3", "head"):
+        assert traced.before(part).name != ""
