@@ -1,14 +1,17 @@
 """The same words from Python: train, plan, evaluate, load."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frostline.config import TrainConfig, make_config, read_yaml
-from frostline.errors import ConfigError
+from frostline.errors import ConfigError, DataError, WeightsError
 from frostline.files import RunFolder
 from frostline.progress import Reporter, Silent
+from frostline.recipes.catalog import load_recipe
 from frostline.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -56,10 +59,16 @@ def train(
     """
     watch = Stopwatch()
     with watch.span("import"):
-        from frostline.pipeline import train_run
+        import frostline.pipeline  # noqa: F401  # so that the time it takes is counted here
     merged = _merge(data, config, settings)
+    with _telling_what_to_fetch(merged.get("recipe")):
+        return _train(merged, reporter or Silent(), watch)
+
+
+def _train(merged: dict[str, Any], shown: Reporter, watch: Stopwatch) -> Run:
+    from frostline.pipeline import train_run
+
     chosen = _resumed_config(merged) if merged.get("resume") else make_config(**merged)
-    shown = reporter or Silent()
     if chosen.resume and chosen.out is not None and RunFolder(chosen.out).metrics.is_file():
         shown.say(f"{chosen.out} is complete already")
         return open_run(chosen.out)
@@ -72,8 +81,9 @@ def plan(
     """Price a training's stages on this machine; nothing is trained or stored. Arguments as for `train`."""
     from frostline.pipeline import price_plan
 
-    chosen = make_config(**_merge(data, config, settings))
-    return price_plan(chosen, reporter or Silent(), Stopwatch())
+    merged = _merge(data, config, settings)
+    with _telling_what_to_fetch(merged.get("recipe")):
+        return price_plan(make_config(**merged), reporter or Silent(), Stopwatch())
 
 
 def evaluate(run: str | Path, data: str | Path | None = None, *, reporter: Reporter | None = None) -> dict[str, Any]:
@@ -120,7 +130,22 @@ def open_run(path: str | Path) -> Run:
 
 def _merge(data: str | Path, config: str | Path | None, settings: dict[str, Any]) -> dict[str, Any]:
     from_file = read_yaml(Path(config)) if config is not None else {}
-    return {**from_file, **settings, "data": str(data)}
+    given = {**from_file, **settings}
+    recipe = dict(load_recipe(given["recipe"]).settings) if given.get("recipe") else {}
+    if "epochs" in given:
+        recipe.pop("stages", None)
+    return {**recipe, **given, "data": str(data)}
+
+
+@contextmanager
+def _telling_what_to_fetch(recipe: str | None) -> Iterator[None]:
+    """Where a recipe's pictures or weights are missing, say what to get and where to put it."""
+    try:
+        yield
+    except (DataError, WeightsError) as error:
+        if recipe is None:
+            raise
+        raise type(error)(f"{error}; recipe {recipe} needs: {load_recipe(recipe).fetch}") from None
 
 
 def _resumed_config(given: dict[str, Any]) -> TrainConfig:

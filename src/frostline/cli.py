@@ -189,6 +189,15 @@ def predict(
 
 
 @app.command()
+def recipes(name: Annotated[str | None, typer.Argument(help="One recipe, to see it whole.")] = None) -> None:
+    """List the recipes that ship with frostline, or show one."""
+    from frostline.recipes.catalog import load_recipe, recipe_names
+    from frostline.recipes.show import recipe_table, recipe_text
+
+    _print(recipe_text(load_recipe(name)) if name else recipe_table([load_recipe(n) for n in recipe_names()]))
+
+
+@app.command()
 def summary(
     model: Annotated[str, typer.Argument(help="Network, as for --model.")],
     input: Annotated[str | None, typer.Option(help="Channels x height x width, e.g. 3x224x224.")] = None,

@@ -32,6 +32,9 @@ class TrainConfig(BaseModel):
         "or a name: digits, cifar10, fashion-mnist, mnist (name:FOLDER where the files are at hand).",
         min_length=1,
     )
+    recipe: str | None = Field(
+        None, description="Settings to start from, by name (see frostline recipes); all others go before them."
+    )
     model: str = Field(
         DEFAULT_MODEL, description="Network: vgg11..vgg19[_bn], resnet18.., any of torchvision's, or timm:NAME."
     )

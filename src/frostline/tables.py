@@ -10,26 +10,12 @@ from typing import Any
 
 from frostline.activations.housekeeping import StoreInfo
 from frostline.bundle import Prediction
+from frostline.columns import table
 from frostline.errors import ConfigError
 from frostline.network.build import NetworkSpec, build
 from frostline.network.summary import layer_rows
 from frostline.plan.price import StagePrice
 from frostline.plan.stages import ParameterCounts
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
-    """Align columns with spaces; those in `right` to the right. Wide (Chinese) characters count as two."""
-    lines = [list(header), *[list(row) for row in rows]]
-    widths = [max(_width(line[i]) for line in lines) for i in range(len(header))]
-    out = []
-    for line in lines:
-        cells = [
-            " " * (widths[i] - _width(cell)) + cell if i in right else cell + " " * (widths[i] - _width(cell))
-            for i, cell in enumerate(line)
-        ]
-        out.append("  ".join(cells).rstrip())
-    out.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join(out)
 
 
 def plan_table(prices: Sequence[tuple[StagePrice, ParameterCounts]]) -> str:
@@ -166,12 +152,6 @@ def _input_options(text: str | None) -> tuple[int, int | None]:
             "such as 3x224x224 or 1x32x32 (sides 8 to 4096)"
         )
     return int(match[1]), int(match[2])
-
-
-def _width(text: str) -> int:
-    import unicodedata
-
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def _one_line(text: str) -> str:

@@ -11,6 +11,7 @@ from frostline.config import TrainConfig, make_config, parse_bytes, read_yaml
 from frostline.errors import ConfigError
 
 FLAGS = [
+    "--recipe",
     "--model",
     "--weights",
     "--stages",
@@ -59,6 +60,7 @@ FLAGS = [
 OTHER_FLAGS = {
     "evaluate": ["--format"],
     "predict": ["--topk", "--format"],
+    "recipes": [],
     "summary": ["--input", "--classes", "--head"],
     "quickstart": ["--out"],
     "cache ls": ["--cache-dir"],
@@ -67,6 +69,7 @@ OTHER_FLAGS = {
 }
 CHANGED = {
     "data": "photos",
+    "recipe": "faces-best",
     "model": "vgg16",
     "weights": "none",
     "stages": "head:2",

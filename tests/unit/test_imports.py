@@ -16,6 +16,8 @@ ORDER = (
     ("errors",),
     ("version",),
     ("config",),
+    ("columns",),
+    ("recipes",),
     ("randomness",),
     ("progress",),
     ("stopwatch",),

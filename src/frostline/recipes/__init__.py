@@ -1,0 +1,1 @@
+"""Recipes: settings that are known to work, with what they were measured to give. One YAML file each."""

@@ -1,0 +1,65 @@
+"""Recipes as text for the terminal."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from frostline.columns import table
+from frostline.recipes.catalog import Measured, Recipe
+
+WIDTH = 100
+
+
+def recipe_table(recipes: Sequence[Recipe]) -> str:
+    """A line per recipe: what it is, and what it was measured to give."""
+    rows = [(r.name, r.tutorial, r.kind, _accuracy(r), _seconds(r), r.title) for r in recipes]
+    how = "frostline train DATA --recipe NAME runs one, any flag overrides it; frostline recipes NAME shows it whole"
+    return f"{table(('recipe', 'after', 'kind', 'measured', 'time', 'what'), rows, right=(4,))}\n{how}"
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """One recipe: command, data, settings, what it gave, what was repaired."""
+    parts = [
+        f"{recipe.name} ({recipe.tutorial}, {recipe.kind}): {recipe.title}",
+        f"  {recipe.command()}",
+        _listed("needs", [recipe.fetch]),
+        _settings(recipe.settings),
+        _listed("differs from the tutorial", recipe.repaired),
+        *[_listed(f"measured on {one.data}", _findings(one)) for one in recipe.measured],
+        _listed("without", [f"{part.without}: {part.accuracy}" for part in recipe.ablation]),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _accuracy(recipe: Recipe) -> str:
+    if not recipe.measured:
+        return "not in full"
+    first = recipe.measured[0]
+    shown = [(name, spread) for name, spread in (("val", first.val), ("test", first.test)) if spread]
+    return ", ".join(f"{name} {spread.mean:.1%}" for name, spread in shown)
+
+
+def _seconds(recipe: Recipe) -> str:
+    return f"{recipe.measured[0].seconds:,.0f} s" if recipe.measured else ""
+
+
+def _findings(one: Measured) -> list[str]:
+    accuracies = [f"{name} {spread}" for name, spread in (("validation", one.val), ("test", one.test)) if spread]
+    found = [*accuracies, f"{one.seconds:,.0f} s, {one.hardware}"]
+    return [*found, *([f"with {one.flags}"] if one.flags else []), *([one.note] if one.note else [])]
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    flags = [f"--{name.replace('_', '-')} {_value(value)}" for name, value in settings.items()]
+    lines = textwrap.wrap("  ".join(flags), WIDTH, initial_indent="    ", subsequent_indent="    ")
+    return "\n".join(["  settings", *lines])
+
+
+def _value(value: Any) -> str:
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return f'"{text}"' if " " in text else text
+
+
+def _listed(title: str, items: Sequence[str]) -> str:
+    lines = [textwrap.fill(item, WIDTH, initial_indent="    - ", subsequent_indent="      ") for item in items]
+    return "\n".join([f"  {title}", *lines]) if items else ""
