@@ -3,14 +3,14 @@
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from frostline.files import atomic_write
-from frostline.training.history import EpochRow
+from frostline.training.history import EpochRow, StepRow
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,6 +21,9 @@ CHINESE_FONTS = (
 )  # fmt: skip
 FONT_ADVICE = "no font here has these characters; install one, e.g. `apt-get install fonts-noto-cjk`, and plot again"
 MOST_NAMED_CLASSES = 40
+MEANS_ACROSS = 50
+"""Running means of a stepwise curve that do not overlap, across its width."""
+TRAIN, VAL, CHANGE = "#7a8ba3", "#0b6bcb", "#b0413e"
 
 
 @contextmanager
@@ -30,37 +33,111 @@ def _style() -> Iterator[None]:
 
     present = {font.name for font in font_manager.fontManager.ttflist}
     families = ["DejaVu Sans", *(name for name in CHINESE_FONTS if name in present)]
-    with rc_context({"font.family": families, "text.parse_math": False}):  # a class may be called "$5"
+    with rc_context(
+        {
+            "font.family": families,
+            "text.parse_math": False,  # a class may be called "$5"
+            "agg.path.chunksize": 10_000,  # a long, wild line is more than Agg can draw at once
+        }
+    ):
         yield
 
 
 @_style()
-def plot_curves(path: Path, rows: Sequence[EpochRow]) -> None:
-    """Draw loss and accuracy by epoch, training and validation, with stage changes marked."""
-    figure, (left, right) = _figure(11, 4.2, columns=2)
+def plot_curves(path: Path, rows: Sequence[EpochRow], steps: Sequence[StepRow] = ()) -> None:
+    """Draw loss and accuracy by epoch, training and validation, and the loss of every step; stage changes are marked.
+
+    Args:
+        path: of the PNG.
+        rows: all epochs from 1 on.
+        steps: all steps.
+    """
+    figure, (left, right, below) = _figure(11, 7.6, mosaic=[["loss", "accuracy"], ["steps", "steps"]])
     epochs = [row.epoch for row in rows]
     for axes, name in ((left, "loss"), (right, "accuracy")):
-        for split, colour in (("train", "#7a8ba3"), ("val", "#0b6bcb")):
+        for split, colour in (("train", TRAIN), ("val", VAL)):
             values = [getattr(row, f"{split}_{name}") for row in rows]
             axes.plot(epochs, values, color=colour, label=split, marker="o", markersize=3)
-        for before, after in pairwise(rows):
-            if before.stage != after.stage:
-                axes.axvline((before.epoch + after.epoch) / 2, color="#b0413e", linestyle="--", linewidth=1)
-                axes.annotate(
-                    f"stage {after.stage}",
-                    ((before.epoch + after.epoch) / 2, 1.0),
-                    xycoords=("data", "axes fraction"),
-                    xytext=(3, -11),
-                    textcoords="offset points",
-                    fontsize=8,
-                    color="#b0413e",
-                )
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(name)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.grid(alpha=0.3)
-        axes.legend()
+        if rows and name == "accuracy":
+            top = max(rows, key=lambda row: row.val_accuracy)
+            label = f"highest val: {top.val_accuracy:.1%}, epoch {top.epoch}"
+            axes.plot(top.epoch, top.val_accuracy, "*", color=VAL, markeredgecolor="white", markersize=14, label=label)
+        _mark_stages(axes, [row.stage for row in rows], epochs)
+        _finish_axes(axes, "epoch", name)
+    right.yaxis.set_major_formatter(_percent)
+    _draw_steps(below, steps)
     _save(figure, path)
+
+
+def _percent(share: float, _: int) -> str:
+    return f"{100 * share:.4g}%"
+
+
+def _draw_steps(axes: Any, steps: Sequence[StepRow]) -> None:
+    """Draw each step's loss as a thin line, and over it a running mean that starts anew with each stage."""
+    numbers = [row.step for row in steps]
+    losses = np.array([row.loss for row in steps])
+    stages = [row.stage for row in steps]
+    window = max(1, round(len(steps) / MEANS_ACROSS))
+    axes.plot(numbers, losses, color=TRAIN, linewidth=0.6, alpha=0.6, label="each step")
+    if window > 1:
+        _draw_means(axes, steps, window)
+        axes.set_ylim(_focus(losses))
+    _mark_stages(axes, stages, numbers)
+    _finish_axes(axes, "step", "training loss")
+
+
+def _draw_means(axes: Any, steps: Sequence[StepRow], window: int) -> None:
+    label = f"mean of {window} steps"
+    for _, inside in groupby(steps, key=lambda row: row.stage):
+        rows = list(inside)
+        means = running_mean(np.array([row.loss for row in rows]), window)
+        axes.plot([row.step for row in rows], means, color=VAL, linewidth=1.6, label=label)
+        label = "_"  # one line of the legend stands for all
+
+
+def running_mean(values: np.ndarray, window: int) -> np.ndarray:
+    """Mean of each value and those before it, `window` in all (fewer at the start).
+
+    >>> running_mean(np.array([4.0, 2.0, 0.0, 1.0]), 2).tolist()
+    [4.0, 3.0, 1.0, 0.5]
+    """
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(ends - window, 0)
+    return np.asarray((sums[ends] - sums[starts]) / (ends - starts))
+
+
+def _focus(losses: np.ndarray) -> tuple[float, float]:
+    """Limits that show all but the wildest steps, which would flatten the others."""
+    low, high = float(losses.min()), float(np.quantile(losses, 0.995))
+    margin = 0.05 * (high - low) or 0.05
+    return low - margin, high + margin
+
+
+def _mark_stages(axes: Any, stages: Sequence[int], places: Sequence[int]) -> None:
+    """Draw a line half-way between the last place of a stage and the first of the next."""
+    for (before, start), (after, end) in pairwise(zip(stages, places, strict=True)):
+        if before != after:
+            middle = (start + end) / 2
+            axes.axvline(middle, color=CHANGE, linestyle="--", linewidth=1)
+            axes.annotate(
+                f"stage {after}",
+                (middle, 1.0),
+                xycoords=("data", "axes fraction"),
+                xytext=(3, -11),
+                textcoords="offset points",
+                fontsize=8,
+                color=CHANGE,
+            )
+
+
+def _finish_axes(axes: Any, across: str, up: str) -> None:
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    axes.grid(alpha=0.3)
+    axes.legend(framealpha=0.9, fontsize=9)
 
 
 @_style()
@@ -108,12 +185,16 @@ def plot_batch(path: Path, pixels: np.ndarray, names: Sequence[str]) -> str:
     return _save(figure, path)
 
 
-def _figure(width: float, height: float, *, columns: int = 1, rows: int = 1) -> "tuple[Figure, list[Any]]":
+def _figure(
+    width: float, height: float, *, columns: int = 1, rows: int = 1, mosaic: list[list[str]] | None = None
+) -> "tuple[Figure, list[Any]]":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
+    if mosaic:
+        return figure, list(figure.subplot_mosaic(mosaic).values())
     return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
 

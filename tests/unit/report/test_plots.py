@@ -4,8 +4,8 @@ from matplotlib import rcParams
 from PIL import Image
 
 from frostline.report import plots
-from frostline.report.plots import FONT_ADVICE, plot_batch, plot_confusion, plot_curves
-from frostline.training.history import EpochRow
+from frostline.report.plots import FONT_ADVICE, plot_batch, plot_confusion, plot_curves, running_mean
+from frostline.training.history import EpochRow, StepRow
 
 DPI = 120
 
@@ -33,17 +33,59 @@ def path(tmp_path):
 
 
 def test_curves(path):
-    plot_curves(path, [row(1), row(2, loss=0.8), row(3, stage=2, loss=0.4)])
+    plot_curves(path, [row(1), row(2, loss=0.8), row(3, stage=2, loss=0.4)], steps(3))
     pixels = shown(path)
-    assert pixels.shape == (round(4.2 * DPI), 11 * DPI, 3)
+    assert pixels.shape == (round(7.6 * DPI), 11 * DPI, 3)
     assert ink(pixels) > 0.01
 
 
+BLUE, RED = (0x0B, 0x6B, 0xCB), (0xB0, 0x41, 0x3E)
+
+
+def steps(count, stage=1, before=0, loss=1.0):
+    return [StepRow(stage, 1, before + i + 1, loss + i % 2) for i in range(count)]
+
+
+def lower_half(path, colour):
+    """Where the panel of steps has a colour."""
+    pixels = shown(path)
+    return np.abs(pixels[len(pixels) // 2 :].astype(int) - colour).max(axis=2) < 12
+
+
+def test_the_loss_of_every_step_is_drawn_with_its_running_mean(path):
+    plot_curves(path, [row(1)], steps(200))
+    across = lower_half(path, BLUE).any(axis=0).mean()
+    assert across > 0.8, "the mean goes from the first step to the last"
+    plot_curves(path, [row(1)], [])
+    assert not lower_half(path, BLUE).any()
+
+
+def test_a_change_of_stage_is_marked_among_the_steps(path):
+    plot_curves(path, [row(1)], steps(80) + steps(80, stage=2, before=80))
+    assert lower_half(path, RED).any()
+    plot_curves(path, [row(1)], steps(160))
+    assert not lower_half(path, RED).any()
+
+
+def test_one_wild_step_does_not_flatten_the_others(path):
+    wild = steps(1000)
+    wild[0] = StepRow(1, 1, 1, 1e6)
+    plot_curves(path, [row(1)], wild)
+    grey = np.abs(shown(path)[480:880, 100:1300].astype(int) - (0x7A, 0x8B, 0xA3)).max(axis=2) < 60
+    assert grey.any(axis=1).mean() > 0.5
+
+
+def test_running_means_worked_out_by_hand():
+    values = np.array([4.0, 2.0, 0.0, 1.0])
+    assert running_mean(values, 3).tolist() == [4.0, 3.0, 2.0, 1.0]
+    assert running_mean(values, 1).tolist() == values.tolist()
+    assert running_mean(values, 99).tolist() == [4.0, 3.0, 2.0, 1.75]
+
+
 def test_curves_mark_a_change_of_stage(path):
-    red = (0xB0, 0x41, 0x3E)
     for rows, marked in (([row(1), row(2, stage=2)], True), ([row(1), row(2)], False)):
         plot_curves(path, rows)
-        near = np.abs(shown(path).astype(int) - red).max(axis=2) < 12
+        near = np.abs(shown(path).astype(int) - RED).max(axis=2) < 12
         assert bool(near.any()) == marked
 
 
