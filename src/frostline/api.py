@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from frostline.plan.price import StagePrice
     from frostline.plan.stages import ParameterCounts
 
-MAY_CHANGE = ("resume", "out", "workers", "device")
+MAY_CHANGE = ("resume", "out", "workers", "device", "log")
 """Settings that a resumed run may have otherwise than the interrupted one."""
 
 

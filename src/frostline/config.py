@@ -98,6 +98,9 @@ class TrainConfig(BaseModel):
         "none", description="Views of a picture whose logits are averaged when measuring and predicting."
     )
     patience: int | None = Field(None, ge=1, description="Stop a stage after so many epochs without a better one.")
+    log: Literal["none", "tensorboard"] = Field(
+        "none", description="Event files beside the tables, written after every epoch into RUN/tensorboard."
+    )
     seed: int = Field(0, ge=0, description="Everything random is a function of it.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="Arithmetic; auto: bf16 where it is fast.")

@@ -132,6 +132,11 @@ class RunFolder:
         """What a resumed run starts from."""
         return self.path / "state" / "state.safetensors"
 
+    @property
+    def events(self) -> Path:
+        """TensorBoard's event files, where the run was asked to write them."""
+        return self.path / "tensorboard"
+
     def create(self) -> "RunFolder":
         """Make the folder and its sub-folders.
 

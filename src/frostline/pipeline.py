@@ -2,8 +2,9 @@
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from frostline.plan.price import StagePrice
 from frostline.plan.schedules import parse_schedule
 from frostline.plan.stages import ParameterCounts, freeze, resolve_plan, start_training_mode
 from frostline.progress import Reporter, Silent
+from frostline.report.events import check_tensorboard, open_events
 from frostline.report.plots import plot_batch, plot_confusion, plot_curves
 from frostline.stopwatch import Stopwatch
 from frostline.training.history import EpochRow, History, StepRow, to_csv
@@ -65,6 +67,8 @@ def prepare(config: TrainConfig, fabric: Fabric, reporter: Reporter, watch: Stop
     parse_schedule(config.schedule)
     parse_stages(config.stages or "head:1")
     parse_bytes(config.cache_limit)
+    if config.log == "tensorboard":
+        check_tensorboard()
     reporter = reporter if fabric.is_global_zero else Silent()
     cache_dir = make_private(config.cache_dir or default_cache_dir())
     source = open_source(config.data, cache_dir=cache_dir)
@@ -129,7 +133,8 @@ def train_run(config: TrainConfig, reporter: Reporter, watch: Stopwatch) -> tupl
         task = prepared.task
         resumed = _open_run(task, run)
         _introduce(prepared, run)
-        progress = run_plan(task, resumed=resumed, save=lambda state: _save(task, run, state))
+        with _open_log(task, run, resumed) as log:
+            progress = run_plan(replace(task, log=log), resumed=resumed, save=lambda state: _save(task, run, state))
         metrics = _finish(prepared, run, progress.history, progress.best) if task.fabric.is_global_zero else {}
         fabric.barrier()
         return run, metrics
@@ -199,6 +204,12 @@ def _introduce(prepared: Prepared, run: RunFolder) -> None:
         f"{task.network.spec.model} at {task.network.preprocess.size} pixels, head {task.network.spec.head}, weights "
         f"{prepared.loaded.origin}; {task.fabric.device.type}, {precision_name(task.fabric)}; run in {run.path}"
     )
+
+
+def _open_log(task: Task, run: RunFolder, resumed: State | None) -> AbstractContextManager[Callable[[History], None]]:
+    if task.config.log == "none" or not task.fabric.is_global_zero:
+        return nullcontext(task.log)
+    return open_events(run.events, resumed.history if resumed else History())
 
 
 def _save(task: Task, run: RunFolder, state: State) -> None:

@@ -246,6 +246,17 @@ def test_other_starting_weights_are_refused(tmp_path):
         api.train(data, out=run, resume=True)
 
 
+def test_the_event_files_of_a_resumed_run_hold_each_epoch_once(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    data, run = interrupted(tmp_path, log="tensorboard", stages="head:3")
+    assert EventAccumulator(str(run / "tensorboard")).Reload().Scalars("loss/val")[-1].step == 1, "before the run ends"
+    api.train(data, out=run, resume=True)
+    events = EventAccumulator(str(run / "tensorboard"), {"scalars": 0}).Reload()
+    assert [event.step for event in events.Scalars("accuracy/val")] == [1, 2, 3]
+    assert [event.step for event in events.Scalars("loss_per_step")] == list(range(1, 10))
+
+
 def test_a_run_that_never_began_starts(tmp_path):
     data = make_pictures(tmp_path / "data")
     settings = {**SETTINGS, "model": "resnet18", "head": "linear", "stages": "head:1", "feature_cache": "ram"}

@@ -125,6 +125,7 @@ def _run_stage(task: Task, stage: Stage, progress: Progress, resumed: State | No
                 break
             is_best = _run_epoch(task, run, progress, epoch)
             _tell(task, stage, progress.history.epochs[-1], epoch, is_best=is_best)
+            task.log(progress.history)
             if time.monotonic() - saved > SAVE_SECONDS and epoch + 1 < stage.epochs:
                 save(_state(task, run, progress, stage.number, epoch + 1))
                 saved = time.monotonic()

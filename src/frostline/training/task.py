@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from frostline.plan.price import PROBE_PICTURES, RAM_LIMIT, StagePrice, Workload
 from frostline.plan.stages import Stage
 from frostline.progress import Reporter
 from frostline.stopwatch import Stopwatch
+from frostline.training.history import History
 from frostline.training.order import all_requests, base_requests
 
 
@@ -68,6 +69,8 @@ class Task:
     watch: Stopwatch = field(default_factory=Stopwatch)
     tally: Tally = field(default_factory=Tally)
     last_store: LastStore = field(default_factory=LastStore)
+    log: Callable[[History], None] = lambda _: None
+    """Called with the history after each epoch."""
 
     def train_images(self) -> list[Image]:
         """Pictures to train on."""
