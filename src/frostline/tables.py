@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import re
 import time
 from collections.abc import Sequence
@@ -13,9 +14,13 @@ from frostline.bundle import Prediction
 from frostline.columns import table
 from frostline.errors import ConfigError
 from frostline.network.build import NetworkSpec, build
-from frostline.network.summary import layer_rows
+from frostline.network.outline import OutlineRow, outline
 from frostline.plan.price import StagePrice
 from frostline.plan.stages import ParameterCounts
+
+SUMMARY = ("layer", "type", "output", "field", "parameters", "MACs", "share of MACs")
+BAR = 20
+"""Characters that stand for all MACs; plain ones, which are as wide in every terminal."""
 
 
 def plan_table(prices: Sequence[tuple[StagePrice, ParameterCounts]]) -> str:
@@ -44,7 +49,7 @@ def plan_table(prices: Sequence[tuple[StagePrice, ParameterCounts]]) -> str:
 
 
 def summary_table(model: str, input_text: str | None, classes: int, head: str) -> str:
-    """A network's layers and cuts.
+    """A network's blocks and layers, and its cuts.
 
     Raises:
         ConfigError: the input is not CxHxW with equal sides.
@@ -54,22 +59,34 @@ def summary_table(model: str, input_text: str | None, classes: int, head: str) -
     spec = NetworkSpec(model=model, classes=classes, head=head, channels=channels, image_size=size)
     network = build(spec)
     shape = network.preprocess.input_shape
-    layers = layer_rows(network.module, shape)
-    rows = [
-        (row.name or "(whole)", row.kind, "x".join(map(str, row.output_shape)), f"{row.parameters:,}", f"{row.macs:,}")
-        for row in layers
-    ]
+    outlined = outline(network)
+    macs = sum(row.macs for row in outlined if row.depth == 0)
     parameters = sum(parameter.numel() for parameter in network.module.parameters())
     cuts = [(cut.name, " + ".join("x".join(map(str, shape)) for shape in cut.shapes)) for cut in network.trace().cuts]
     return "\n".join(
         [
             f"{model}, input {'x'.join(map(str, shape))}",
-            table(("layer", "type", "output", "parameters", "MACs"), rows, right=(2, 3, 4)),
-            f"{parameters:,} parameters, {sum(row.macs for row in layers):,} multiply-accumulates a picture",
+            table(SUMMARY, [_summary_row(row, macs) for row in outlined], right=(2, 3, 4, 5)),
+            f"{parameters:,} parameters, {macs:,} multiply-accumulates (MACs) a picture",
+            "A block counts what is indented below it. Field: side in pixels of the square of the input that one value "
+            "of the output looks at; all: the whole input.",
             "",
             f"{len(cuts)} cuts (a stage that starts below one reads what crosses it)",
             table(("cut after", "values"), cuts),
         ]
+    )
+
+
+def _summary_row(row: OutlineRow, total_macs: int) -> tuple[str, ...]:
+    share = row.macs / total_macs if total_macs else 0.0
+    return (
+        "  " * row.depth + row.name,
+        row.kind,
+        "x".join(map(str, row.output_shape)),
+        "all" if math.isinf(row.field) else f"{row.field:.0f}" if row.field else "-",
+        f"{row.parameters:,}",
+        f"{row.macs:,}",
+        f"{share:6.1%} {'#' * round(share * BAR)}".rstrip() if row.macs else "",
     )
 
 
