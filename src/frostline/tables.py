@@ -69,7 +69,7 @@ def summary_table(model: str, input_text: str | None, classes: int, head: str) -
             table(SUMMARY, [_summary_row(row, macs) for row in outlined], right=(2, 3, 4, 5)),
             f"{parameters:,} parameters, {macs:,} multiply-accumulates (MACs) a picture",
             "A block counts what is indented below it. Field: side in pixels of the square of the input that one value "
-            "of the output looks at; all: the whole input.",
+            "of the output looks at; all: the whole input; ?: inside a block that cannot be looked into.",
             "",
             f"{len(cuts)} cuts (a stage that starts below one reads what crosses it)",
             table(("cut after", "values"), cuts),
@@ -83,7 +83,7 @@ def _summary_row(row: OutlineRow, total_macs: int) -> tuple[str, ...]:
         "  " * row.depth + row.name,
         row.kind,
         "x".join(map(str, row.output_shape)),
-        "all" if math.isinf(row.field) else f"{row.field:.0f}" if row.field else "-",
+        {math.inf: "all", 0: "-"}.get(row.field, "?" if math.isnan(row.field) else f"{row.field:.0f}"),
         f"{row.parameters:,}",
         f"{row.macs:,}",
         f"{share:6.1%} {'#' * round(share * BAR)}".rstrip() if row.macs else "",

@@ -23,7 +23,7 @@ class OutlineRow:
     kind: str
     output_shape: tuple[int, ...]
     field: float
-    """Side of the receptive field in pixels; infinite for the whole picture, 0 for none of it."""
+    """Side of the receptive field in pixels; infinite for the whole picture, 0 for none of it, NaN if not known."""
     parameters: int
     macs: int
 
@@ -112,7 +112,12 @@ class _Looks:
         node, block = self.last.get(path), self.module.get_submodule(path)
         value = self.flow.values[node][0] if node else None
         shape = value.shape[1:] if isinstance(value, TensorShape) else ()
-        return type(block).__name__, shape, self.side(node), sum(parameter.numel() for parameter in block.parameters())
+        return (
+            type(block).__name__,
+            shape,
+            self.side(node) if node else self.of_layer(path),
+            sum(parameter.numel() for parameter in block.parameters()),
+        )
 
 
 def _rows(part: _Part, depth: int, looks: _Looks) -> list[OutlineRow]:
@@ -128,4 +133,5 @@ def _rows(part: _Part, depth: int, looks: _Looks) -> list[OutlineRow]:
         side = looks.of_layer(part.name) if part.name else looks.of_output()
     else:
         kind, shape, side, parameters = looks.of_block(part.name)
+        shape = shape or direct[-1].output_shape
     return [OutlineRow(depth, part.name or ITSELF, kind, shape, side, parameters, macs), *below]

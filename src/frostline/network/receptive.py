@@ -16,7 +16,7 @@ from frostline.network.tracing import Flow, TensorShape, operation_of
 
 Pair = tuple[float, float]
 
-CONVOLUTIONS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
+MOVING = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
 ADAPTIVE = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 WINDOWS = {
     "conv2d": ("weight", "bias", "stride", "padding", "dilation"),
@@ -38,8 +38,8 @@ class Field:
 
     @property
     def side(self) -> float:
-        """The longer side in pixels; infinite where it is the whole picture, whatever its size."""
-        return max(self.size)
+        """The longer side in pixels; infinite where it is the whole picture, NaN where it is not known."""
+        return _most(self.size)
 
     def seen_through(self, kernel: Pair, stride: Pair, dilation: Pair = (1.0, 1.0)) -> "Field":
         """Give the field of a window on the map."""
@@ -48,6 +48,8 @@ class Field:
 
 
 WHOLE = Field((math.inf, math.inf))
+UNKNOWN = Field((math.nan, math.nan))
+"""Behind a block that the graph does not look into."""
 
 
 def fields_of(module: nn.Module, flow: Flow) -> dict[fx.Node, Field]:
@@ -72,21 +74,30 @@ def _union(fields: Sequence[Field]) -> Field:
 
 
 def _largest(pairs: Sequence[Pair]) -> Pair:
-    return max(pair[0] for pair in pairs), max(pair[1] for pair in pairs)
+    return _most([pair[0] for pair in pairs]), _most([pair[1] for pair in pairs])
+
+
+def _most(values: Sequence[float]) -> float:
+    """Give the largest; nothing is larger than the whole picture, and beside the unknown all else is unknown."""
+    return math.inf if math.inf in values else math.nan if any(map(math.isnan, values)) else max(values)
 
 
 def _through(module: nn.Module, flow: Flow, source: fx.Node, node: fx.Node, field: Field) -> Field:
     """Give the field after one node; `field` is that of all it reads, `source` the first of them."""
+    if field.size == WHOLE.size:
+        return WHOLE
     before, after = _spatial(flow, source), _spatial(flow, node)
     if node.op == "call_module":
         layer = module.get_submodule(str(node.target))
-        if isinstance(layer, CONVOLUTIONS):
+        if isinstance(layer, MOVING):
             stride = layer.stride if layer.stride is not None else layer.kernel_size
             return field.seen_through(_pair(layer.kernel_size), _pair(stride), _pair(getattr(layer, "dilation", 1)))
         if isinstance(layer, ADAPTIVE) and before and after:
             return _adapted(field, before, after)
         if isinstance(layer, nn.MultiheadAttention) or (isinstance(layer, nn.Linear) and not _has_places(flow, node)):
             return WHOLE
+        if any(isinstance(part, (*MOVING, *ADAPTIVE, nn.Linear)) for part in list(layer.modules())[1:]):
+            return UNKNOWN
     elif (name := operation_of(node)) in WINDOWS:
         return _under_window(flow, field, dict(zip(WINDOWS[name], node.args[1:], strict=False)) | dict(node.kwargs))
     elif "adaptive" in name and before and after:

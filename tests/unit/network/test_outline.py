@@ -80,6 +80,14 @@ def test_other_families(model):
     assert next(row.field for row in rows.values() if row.macs and row.kind == "Conv2d") in {4, 16}
 
 
+def test_blocks_that_tracing_does_not_enter_are_marked():
+    text = summary_table("timm:nf_regnet_b0", "3x64x64", 10, "official")
+    line = next(line for line in text.splitlines() if line.strip().startswith("stages.1.0 "))
+    assert line.split()[3] == "?"
+    inside = next(line for line in text.splitlines() if line.strip().startswith("stages.1.0.attn "))
+    assert inside.split()[3] == "?"
+
+
 def test_a_head_on_pooled_depths_is_listed():
     rows = outlined("resnet18", head="linear", size=64)
     head = rows["depth_head"]

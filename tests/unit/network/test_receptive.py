@@ -144,6 +144,26 @@ def test_what_sees_the_whole_picture_and_what_does_not(module, side):
     assert last(module) == side
 
 
+class Opaque(nn.Module):
+    """A block that tracing keeps as one node, as it keeps some of timm's."""
+
+    def __init__(self):
+        super().__init__()
+        self.inside = Residual()
+        self.__class__.__module__ = "torch.nn.modules.made_up"
+
+    def forward(self, x):
+        return self.inside(x)
+
+
+def test_behind_a_block_that_is_one_node_the_field_is_unknown_until_all_is_seen():
+    module = nn.Sequential(Opaque(), nn.Conv2d(4, 4, kernel_size=3), nn.AdaptiveAvgPool2d(1))
+    _, first, second, third = sides(module).values()
+    assert math.isnan(first)
+    assert math.isnan(second)
+    assert third == math.inf
+
+
 def test_the_gradient_reaches_exactly_as_far():
     module = nn.Sequential(
         nn.Conv2d(3, 2, kernel_size=3, stride=2),
