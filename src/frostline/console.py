@@ -1,11 +1,15 @@
 """Show a run in a terminal: lines on stdout, warnings and progress bars on stderr."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+BAR_AFTER, BAR_EVERY = 0.5, 0.1
+"""Seconds until a bar appears, and between its updates."""
 
 
 class Terminal:
@@ -26,8 +30,28 @@ class Terminal:
 
     @contextmanager
     def bar(self, total: int, what: str) -> Iterator[Callable[[int], None]]:
-        """Show a bar with the time left, where stderr is a terminal."""
+        """Show a bar with the time left, where stderr is a terminal and the work takes more than a moment.
+
+        It is drawn a few times a second at most, however often it is advanced: a training step is not held up.
+        """
+        if not self._errors.is_terminal:
+            yield lambda _: None
+            return
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=self._errors, transient=True, disable=not self._errors.is_terminal) as progress:
-            task = progress.add_task(what, total=total)
-            yield lambda count: progress.advance(task, count)
+        progress = Progress(*columns, console=self._errors, transient=True)
+        task = progress.add_task(what, total=total)
+        waiting, due = 0, time.monotonic() + BAR_AFTER
+
+        def advance(count: int) -> None:
+            nonlocal waiting, due
+            waiting += count
+            if time.monotonic() >= due:
+                progress.start()  # does nothing where it runs already
+                progress.advance(task, waiting)
+                waiting, due = 0, time.monotonic() + BAR_EVERY
+
+        try:
+            yield advance
+        finally:
+            if progress.live.is_started:
+                progress.stop()

@@ -17,8 +17,9 @@ import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
-from frostline import cli
+from frostline import api, cli
 from frostline.network.build import NetworkSpec, build
+from frostline.progress import Silent
 
 SMALL = ["--model", "resnet18", "--weights", "none", "--width", "0.25", "--image-size", "32", "--workers", "0"]
 STAGES = ["--stages", "head:2, layer4:1"]
@@ -111,6 +112,9 @@ def test_train_succeeds_and_says_what_it_did(trained):
     assert "shapes: 24 training, 6 validation, 6 test pictures of 3 classes" in out
     assert "stage 1/2, head: 2 epochs" in out
     assert "stage 2/2, layer4: 1 epochs" in out
+    assert out.count("pictures/s") == 2, "a header for each stage"
+    epochs = re.findall(r"^ +(\d/\d) +(\d/\d)  train +[\d.]+ +[\d.]+%  val ", out, re.MULTILINE)
+    assert epochs == [("1/2", "1/2"), ("1/2", "2/2"), ("2/2", "1/1")]
     assert re.search(r"best epoch \d: validation [\d.]+%, test [\d.]+% \(6 pictures, read once\)", out)
     assert out.endswith("run folder run\n")
 
@@ -270,6 +274,27 @@ def test_cache_commands(here, frostline, tmp_path):
     assert code == 0
     assert re.match(r"removed \d stores", out)
     assert list(copy.glob("activations/*")) == []
+
+
+class Bars(Silent):
+    """A reporter that notes how far each bar got."""
+
+    def __init__(self):
+        self.bars = []
+
+    @contextlib.contextmanager
+    def bar(self, total, what):
+        counts = []
+        yield counts.append
+        self.bars.append((what, total, counts))
+
+
+def test_the_bar_of_an_epoch_counts_its_pictures(here):
+    bars = Bars()
+    settings = {"model": "resnet18", "weights": "none", "width": 0.25, "image_size": 32, "workers": 0, "batch_size": 10}
+    api.train("shapes", reporter=bars, stages="all:2", **settings)
+    epochs = [bar for bar in bars.bars if bar[0].startswith("epoch")]
+    assert epochs == [("epoch 1/2", 24, [10, 10, 4]), ("epoch 2/2", 24, [10, 10, 4])]
 
 
 def test_a_second_run_gets_a_number_and_reads_what_is_stored(here, frostline):

@@ -27,6 +27,7 @@ from frostline.sealed import Tensors, digest_tensors
 from frostline.training.averaging import Average
 from frostline.training.headstart import fit_head
 from frostline.training.history import EpochRow, History, StepRow
+from frostline.training.lines import epoch_header, epoch_line
 from frostline.training.mixing import draw_mix
 from frostline.training.order import share_of, shuffled_batches, train_requests
 from frostline.training.scoring import evaluate, over_processes
@@ -162,7 +163,8 @@ def _run_epoch(task: Task, run: StageRun, progress: Progress, epoch: int) -> boo
     """Train and measure once; note it, keep the best; tell whether this is it."""
     history, start = progress.history, time.perf_counter()
     images = task.train_images()
-    train_loss, train_accuracy, lr = _train_epoch(task, run, history, epoch, images)
+    with task.reporter.bar(len(images), f"epoch {epoch + 1}/{run.stage.epochs}") as advance:
+        train_loss, train_accuracy, lr = _train_epoch(task, run, history, epoch, images, advance)
     trained = time.perf_counter()
     with run.measured():
         val_loss, val_accuracy = evaluate(task, run.split, run.feed, task.val_images())
@@ -185,7 +187,7 @@ def _run_epoch(task: Task, run: StageRun, progress: Progress, epoch: int) -> boo
 
 
 def _train_epoch(
-    task: Task, run: StageRun, history: History, epoch: int, images: list[Image]
+    task: Task, run: StageRun, history: History, epoch: int, images: list[Image], advance: Callable[[int], None]
 ) -> tuple[float, float, float]:
     """Train on every picture once; give mean loss, accuracy and the last rate."""
     config, fabric, stage = task.config, task.fabric, run.stage
@@ -213,6 +215,7 @@ def _train_epoch(
         if run.average:
             run.average.update()
         sums.append(torch.stack([result.loss, result.correct.to(result.loss.dtype)]))
+        advance(len(batches[step]))
     totals = over_processes(task, torch.stack(sums).double())
     losses = [float(loss) / len(batch) for loss, batch in zip(totals[:, 0], batches, strict=True)]
     _record_steps(history, stage, losses, lr)
@@ -274,11 +277,9 @@ def _announce(task: Task, stage: Stage, counts: ParameterCounts, choice: str) ->
         f"{counts.trainable:,} parameters train, {counts.frozen:,} are frozen (frost line at {stage.cut.name}); "
         f"activations {choice}"
     )
+    task.reporter.say(epoch_header(stage.epochs))
 
 
 def _tell(task: Task, stage: Stage, row: EpochRow, epoch: int, *, is_best: bool) -> None:
-    task.reporter.say(
-        f"  {epoch + 1:3d}/{stage.epochs}  train {row.train_loss:.4f} {row.train_accuracy:6.1%}  "
-        f"val {row.val_loss:.4f} {row.val_accuracy:6.1%}{' *' if is_best else '  '}  "
-        f"rate {row.lr:.2g}  {row.seconds:.1f} s"
-    )
+    line = epoch_line(row, stages=len(task.plan), epoch=epoch + 1, epochs=stage.epochs, is_best=is_best)
+    task.reporter.say(line)
