@@ -46,8 +46,8 @@ class Terminal:
             nonlocal waiting, due
             waiting += count
             if time.monotonic() >= due:
-                progress.start()  # does nothing where it runs already
                 progress.advance(task, waiting)
+                progress.start()  # does nothing where it runs already
                 waiting, due = 0, time.monotonic() + BAR_EVERY
 
         try:

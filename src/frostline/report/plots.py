@@ -137,7 +137,7 @@ def _finish_axes(axes: Any, across: str, up: str) -> None:
     axes.set_ylabel(up)
     axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes.grid(alpha=0.3)
-    axes.legend(framealpha=0.9, fontsize=9)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, fontsize=9)  # never over a line
 
 
 @_style()
