@@ -34,16 +34,17 @@ class InMemory(Dataset[tuple[Tensor, int]]):
 
 
 def folder_arrays(folder: Path, *, limit: int | None = None, seed: int = 0) -> tuple[np.ndarray, list[int]]:
-    """Read a folder of class folders whose pictures are all of one size; with a limit, a seeded choice of them."""
+    """Read a folder of class folders whose pictures are all of one size, in a seeded order that mixes the classes.
+
+    CIFAR-10's own files are mixed too, which matters where a batch is normalised by itself. With a limit, only so many.
+    """
     samples = ImageFolder(folder).samples
-    if limit is not None:
-        order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))[:limit]
-        samples = [samples[index] for index in order.tolist()]
+    order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))[:limit].tolist()
     arrays = []
-    for path, _ in samples:
-        with Image.open(path) as picture:
+    for index in order:
+        with Image.open(samples[index][0]) as picture:
             arrays.append(np.asarray(picture.convert("RGB")))
-    return np.stack(arrays), [label for _, label in samples]
+    return np.stack(arrays), [samples[index][1] for index in order]
 
 
 def fashion_arrays(folder: Path, part: str) -> tuple[np.ndarray, list[int]]:
