@@ -27,6 +27,7 @@ from mistakes_base import (
 )
 
 
+@one_thread()
 def batch_norm_t2(places: Places) -> Finding:
     """T2's frozen network on ants and bees, its BatchNorm in training mode and in evaluation mode."""
     train, val = insects(places)
@@ -42,12 +43,12 @@ def batch_norm_t2(places: Places) -> Finding:
 
 def batch_norm_t5(places: Places) -> Finding:
     """T5's five frozen epochs on a part of CIFAR-10."""
-    train, test = cifar(places, "train", 3000), cifar(places, "test", 1000)
+    train, test = cifar(places, "train", 1500), cifar(places, "test", 500)
 
     def adam(head: nn.Linear) -> torch.optim.Optimizer:
         return torch.optim.Adam(head.parameters(), lr=1e-3, weight_decay=1e-4)
 
-    how = "3,000 and 1,000 pictures of CIFAR-10 at 32 px, no augmentation; ResNet-18, batch 64, Adam 1e-3, 5 epochs"
+    how = "1,500 and 500 pictures of CIFAR-10 at 32 px, no augmentation; ResNet-18, batch 64, Adam 1e-3, 5 epochs"
     return _batch_norm(places, "T5", train, test, epochs=5, batch=64, optimizer=adam, how=how)
 
 
@@ -149,6 +150,7 @@ def _mates(body: nn.Module, pictures: Tensor, size: int, count: int) -> list[flo
     return distances
 
 
+@one_thread()
 def frozen_in_optimizer(places: Places) -> list[Finding]:
     """Seconds a step and bytes of state when the frozen parameters are handed over as well."""
     sgd = lambda parameters: torch.optim.SGD(parameters, lr=1e-4)  # noqa: E731
