@@ -21,13 +21,12 @@ import measure
 
 TABLE = Path(__file__).parent.parent / "docs" / "tutorials" / "results.md"
 
-INTRODUCTION = (
-    "Every recipe as measured, beside the tutorial's own loop (`benchmarks/tutorial_loops.py`: float32, its batch size,",
-    "workers and transforms) on the same machine. Made by `benchmarks/tutorial_recipes.py --table`; each row's JSON, with",
-    "flags, versions and hardware, is in `benchmarks/results/tutorials/`. A loop's time is some of its steps times their",
-    "number; a recipe's is a whole process from an empty store. `n` counts seeds. CIFAR-10 is the JPEG copy (quality 75);",
-    "sign-digits stands in for the faces.",
-)
+INTRODUCTION = """\
+Every recipe as measured, beside the tutorial's own loop (`benchmarks/tutorial_loops.py`: float32, its batch size,
+workers and transforms) on the same machine. Made by `benchmarks/tutorial_recipes.py --table`; each row's JSON, with
+flags, versions and hardware, is in `benchmarks/results/tutorials/`. A loop's time is some of its steps times their
+number; a recipe's is a whole process from an empty store. `n` counts seeds. CIFAR-10 is the JPEG copy (quality 75);
+sign-digits stands in for the faces."""
 HEADER = (
     *("recipe", "data", "plan", "n", "validation", "test", "seconds", "pictures/s"),
     *("loop: seconds (epochs)", "loop: pictures/s", "whole: times faster", "pictures/s: times"),
@@ -155,7 +154,7 @@ def table() -> str:
     lines = [
         "# Results",
         "",
-        *INTRODUCTION,
+        INTRODUCTION,
         "",
         f"| {' | '.join(HEADER)} |",
         "| --- " * len(HEADER) + "|",
