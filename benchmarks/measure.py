@@ -84,9 +84,10 @@ def median(values: Sequence[float]) -> float:
     return statistics.median(values)
 
 
-def write(name: str, result: dict[str, Any]) -> None:
-    """Write a result beside the machine that gave it, and print it."""
-    RESULTS.mkdir(exist_ok=True)
+def write(name: str, result: dict[str, Any], path: Path | None = None) -> None:
+    """Write a result beside the machine that gave it, to results/NAME.json unless told where, and print it."""
+    path = path or RESULTS / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"machine": machine(), "date": time.strftime("%F"), **result}, indent=1, ensure_ascii=False)
-    (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    path.write_text(text + "\n", encoding="utf-8")
     print(text)

@@ -204,7 +204,7 @@ def test_settings_survive_yaml(settings):
 
 def test_yaml_is_readable():
     text = make_config(data="数据/花").to_yaml()
-    assert text.startswith("data: 数据/花\nmodel: ")
+    assert text.startswith("data: 数据/花\nrecipe: null\nmodel: ")
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_yaml_is_readable():
         ({"val": 0}, "val=0"),
         ({"val": 0.6, "test": 0.4}, "0.6 and 0.4 leave no picture to train on"),
         ({"epochs": 3, "stages": "head:2"}, "with stages, write the epochs there"),
-        ({"learning_rate": 1}, "no setting is called 'learning_rate'; there are data, model"),
+        ({"learning_rate": 1}, "no setting is called 'learning_rate'; there are data, recipe, model"),
         ({"data": ""}, "data=''"),
     ],
 )

@@ -41,11 +41,15 @@ def parse_change(text: str, fill: Sequence[float] = (0.5,)) -> Change:
 
 def _shift(pixels: np.ndarray, most: int, seed: int) -> np.ndarray:
     """Pad by reflection, then crop at random to the size it was."""
-    height, width = pixels.shape[:2]
-    borders = [(most, most), (most, most), *[(0, 0)] * (pixels.ndim - 2)]
-    top, left = np.random.default_rng(seed).integers(0, 2 * most + 1, 2)
-    padded = np.pad(pixels, borders, mode="reflect" if most < min(height, width) else "symmetric")
-    return padded[top : top + height, left : left + width]
+    down, right = np.random.default_rng(seed).integers(-most, most + 1, 2)
+    return pixels[_reflected(pixels.shape[0], down)][:, _reflected(pixels.shape[1], right)]
+
+
+def _reflected(count: int, shift: int) -> np.ndarray:
+    """Where the places 0 to count-1, moved by `shift`, come to lie when the ends reflect."""
+    period = max(1, 2 * (count - 1))
+    places = (np.arange(count) + shift) % period
+    return np.minimum(places, period - places)
 
 
 def _hide(pixels: np.ndarray, side: int, seed: int, fill: Sequence[float]) -> np.ndarray:

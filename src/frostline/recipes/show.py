@@ -8,6 +8,8 @@ from frostline.columns import table
 from frostline.recipes.catalog import Measured, Recipe
 
 WIDTH = 100
+_STICKS = "\0"
+"""Stands for a space inside a flag while lines are broken."""
 
 
 def recipe_table(recipes: Sequence[Recipe]) -> str:
@@ -50,14 +52,17 @@ def _findings(one: Measured) -> list[str]:
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
-    flags = [f"--{name.replace('_', '-')} {_value(value)}" for name, value in settings.items()]
-    lines = textwrap.wrap("  ".join(flags), WIDTH, initial_indent="    ", subsequent_indent="    ")
-    return "\n".join(["  settings", *lines])
+    flags = [f"--{name.replace('_', '-')}" + _value(value) for name, value in settings.items()]
+    whole = " ".join(flag.replace(" ", _STICKS) for flag in flags)
+    lines = textwrap.wrap(whole, WIDTH, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
+    return "\n".join(["  settings", *(line.replace(_STICKS, " ") for line in lines)])
 
 
 def _value(value: Any) -> str:
+    if value is True:
+        return ""
     text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-    return f'"{text}"' if " " in text else text
+    return f' "{text}"' if " " in text else f" {text}"
 
 
 def _listed(title: str, items: Sequence[str]) -> str:

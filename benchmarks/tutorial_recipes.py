@@ -1,0 +1,197 @@
+"""A recipe against the tutorial's own loop, in turn on the same machine: accuracy over seeds, seconds, ratio.
+
+    python benchmarks/tutorial_recipes.py RECIPE DATA --seeds 3 --loop SYSTEM --steps 5 -- --weights FILE
+    python benchmarks/tutorial_recipes.py RECIPE DATA --from RUN --loop SYSTEM --steps 5   # a run that exists already
+    python benchmarks/tutorial_recipes.py --table                                         # docs/tutorials/results.md
+
+Each seed is one whole process with an empty store; before each, some steps of the tutorial's loop are timed, from which
+its whole length follows by multiplication. What stands after `--` is given to `frostline train` beside the recipe.
+"""
+
+import argparse
+import csv
+import json
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import measure
+
+TABLE = Path(__file__).parent.parent / "docs" / "tutorials" / "results.md"
+
+INTRODUCTION = """\
+Every recipe as measured, beside the tutorial's own loop (`benchmarks/tutorial_loops.py`: float32, its batch size,
+workers and transforms) on the same machine. Made by `benchmarks/tutorial_recipes.py --table`; each row's JSON, with
+flags, versions and hardware, is in `benchmarks/results/tutorials/`. A loop's time is some of its steps times their
+number; a recipe's is a whole process from an empty store. `n` counts seeds. CIFAR-10 is the JPEG copy (quality 75);
+sign-digits stands in for the faces."""
+HEADER = (
+    *("recipe", "data", "plan", "n", "validation", "test", "seconds", "pictures/s"),
+    *("loop: seconds (epochs)", "loop: pictures/s", "whole: times faster", "pictures/s: times"),
+)
+
+
+def main() -> None:
+    """Measure one recipe, or write the table of all."""
+    options, flags = arguments()
+    if options.table:
+        TABLE.write_text(table(), encoding="utf-8")
+        return
+    runs, loops = [], []
+    for seed in range(options.seeds):
+        if options.loop:
+            loops.append(run_loop(options.loop, options))
+        if not options.runs:
+            runs.append(run_recipe(options.recipe, options.data, seed, flags))
+    runs += [read_run(folder) for folder in options.runs]
+    measure.write(f"tutorials/{options.name or options.recipe}", summarise(options, flags, runs, loops))
+
+
+def arguments() -> tuple[argparse.Namespace, list[str]]:
+    """Read the command line; what stands after -- belongs to frostline."""
+    given, _, flags = " ".join(map(shlex.quote, sys.argv[1:])).partition(" -- ")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", nargs="?")
+    parser.add_argument("data", nargs="?")
+    parser.add_argument("--name", help="of the result, where one recipe is measured in several ways")
+    parser.add_argument("--what", help="DATA as the table calls it (default: the folder's name)")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--from", dest="runs", type=Path, nargs="+", default=[], help="finished runs to read instead")
+    parser.add_argument("--loop", help="system of tutorial_loops.py")
+    parser.add_argument("--loop-weights", type=Path)
+    parser.add_argument("--loop-data", type=Path)
+    parser.add_argument("--steps", type=int, default=5, help="steps of the loop to time")
+    parser.add_argument("--note", default="")
+    parser.add_argument("--table", action="store_true")
+    return parser.parse_args(shlex.split(given)), shlex.split(flags)
+
+
+def run_recipe(recipe: str, data: str, seed: int, flags: list[str]) -> dict[str, Any]:
+    """Train once, from an empty store."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "run"
+        command = ["train", data, "--recipe", recipe, "--seed", str(seed), "--out", str(out), *flags]
+        done = measure.frostline(*command, cache=Path(folder) / "cache")
+        return {**read_run(out), "seconds": done.seconds}
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """What a finished run says of itself."""
+    metrics = json.loads((folder / "metrics.json").read_text())
+    with (folder / "results.csv").open(newline="") as file:
+        epochs = [row for row in csv.DictReader(file) if row["epoch"] != "0"]
+    return {
+        "seed": metrics["seed"],
+        "val": metrics["val"]["accuracy"],
+        "test": metrics["test"]["accuracy"],
+        "train": float(epochs[-1]["train_accuracy"]),
+        "seconds": metrics["seconds"]["total"],
+        "parts": metrics["seconds"],
+        "epochs": len(epochs),
+        "epoch_seconds": [float(row["seconds"]) for row in epochs],
+        "images_per_second": [float(row["images_per_second"]) for row in epochs],
+        "counts": metrics["counts"],
+        "plan": [f"{stage['stage']}: {stage['part']}, {stage['epochs']} epochs" for stage in metrics["plan"]],
+    }
+
+
+def run_loop(system: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Time some steps of the tutorial's loop."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "loop.json"
+        command = [sys.executable, str(Path(__file__).with_name("tutorial_loops.py")), system]
+        command += ["--data", str(options.loop_data or options.data), "--steps", str(options.steps), "--json", str(out)]
+        command += ["--weights", str(options.loop_weights)] if options.loop_weights else []
+        measure.run(command)
+        result: dict[str, Any] = json.loads(out.read_text())
+    kept = ("seconds_per_picture", "tutorial_epochs", "seconds_whole_tutorial", "pictures")
+    return {name: result[name] for name in kept}
+
+
+def summarise(
+    options: argparse.Namespace, flags: list[str], runs: list[dict[str, Any]], loops: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Means and ranges of accuracy, medians of time, the ratio of medians."""
+    seconds = measure.median([run["seconds"] for run in runs])
+    speed = measure.median([value for run in runs for value in run["images_per_second"]])
+    result: dict[str, Any] = {
+        "what": options.recipe,
+        "data": options.what or Path(options.data).name,
+        "flags": shlex.join(Path(flag).name if "/" in flag else flag for flag in flags),
+        "n": len(runs),
+        **{name: spread([run[name] for run in runs]) for name in ("val", "test", "train")},
+        "seconds": seconds,
+        "images_per_second": speed,
+        "note": options.note,
+        "runs": runs,
+    }
+    if loops:
+        whole = measure.median([loop["seconds_whole_tutorial"] for loop in loops])
+        last = [list(loop["seconds_per_picture"].values())[-1]["train"] for loop in loops]
+        result["loop"] = {
+            "system": options.loop,
+            "seconds_whole_tutorial": whole,
+            "images_per_second": 1 / measure.median(last),
+            "epochs": loops[0]["tutorial_epochs"],
+            "runs": loops,
+        }
+        result["times_faster_whole"] = whole / seconds
+        result["times_images_per_second"] = speed * measure.median(last)
+    return result
+
+
+def spread(values: list[float | None]) -> dict[str, float] | None:
+    """Mean, lowest and highest; None where it was not measured."""
+    known = [value for value in values if value is not None]
+    return {"mean": sum(known) / len(known), "low": min(known), "high": max(known)} if known else None
+
+
+def table() -> str:
+    """All results as Markdown."""
+    results = [json.loads(path.read_text()) for path in sorted((measure.RESULTS / "tutorials").glob("*.json"))]
+    lines = [
+        "# Results",
+        "",
+        INTRODUCTION,
+        "",
+        f"| {' | '.join(HEADER)} |",
+        "| --- " * len(HEADER) + "|",
+        *[_row(result) for result in results],
+        "",
+        *[f"- {result['what']} ({result['data']}): {result['note']}" for result in results if result["note"]],
+    ]
+    cpus = sorted({f"{one['machine']['cpu']}, {one['machine']['cores']} cores" for one in results})
+    return "\n".join([*lines, "", f"Hardware: {'; '.join(cpus)}.", ""])
+
+
+def _row(result: dict[str, Any]) -> str:
+    loop = result.get("loop")
+    cells = [
+        f"`{result['what']}`" + (f" `{result['flags']}`" if result["flags"] else ""),
+        result["data"],
+        "; ".join(result["runs"][0]["plan"]),
+        str(result["n"]),
+        _percent(result["val"]),
+        _percent(result["test"]),
+        f"{result['seconds']:,.0f}",
+        f"{result['images_per_second']:,.0f}",
+        f"{loop['seconds_whole_tutorial']:,.0f} ({loop['epochs']})" if loop else "",
+        f"{loop['images_per_second']:,.1f}" if loop else "",
+        f"{result['times_faster_whole']:,.0f}" if loop else "",
+        f"{result['times_images_per_second']:,.1f}" if loop else "",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _percent(values: dict[str, float] | None) -> str:
+    if values is None:
+        return ""
+    if values["low"] == values["high"]:
+        return f"{values['mean']:.1%}"
+    return f"{values['mean']:.1%} ({values['low']:.1%} to {values['high']:.1%})"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Recipes run as they are shipped, on small data; what is missing is told with what to fetch."""
+
+import pytest
+import torch
+import yaml
+
+import frostline
+from frostline.errors import DataError, WeightsError
+from frostline.recipes.catalog import load_recipe, recipe_names
+
+SMALL = {
+    **{"image_size": 32, "batch_size": 8, "workers": 0, "device": "cpu", "precision": "fp32", "weights": "none"},
+    **{"val": 0.2, "test": 0.2, "feature_cache": "ram"},
+}
+
+
+def smaller(name):
+    """The recipe's plan with one epoch a stage; its own networks a quarter as wide."""
+    settings = load_recipe(name).settings
+    stages = ", ".join(f"{stage.split(':')[0]}:1@1e-3" for stage in settings["stages"].split(","))
+    own = settings["model"] != "efficientnet_lite0"
+    width = {"width": 0.125} if own else {}
+    return {**SMALL, **width, "stages": stages, "resize": 32 if settings.get("resize") == 256 else "squash"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in {"cifar10-best", "hymenoptera-resnet18-frozen"} else pytest.mark.slow)
+        for name in recipe_names()
+    ],
+)
+def test_every_recipe_runs(name, tiny_folder, tmp_path):
+    run = frostline.train(tiny_folder, recipe=name, out=tmp_path / "run", **smaller(name))
+    written = yaml.safe_load(run.folder.config.read_text())
+    recipe = load_recipe(name).settings
+    for setting in set(recipe) - set(smaller(name)):
+        assert written[setting] == recipe[setting], setting
+    assert written["recipe"] == name
+    assert 0 <= run.metrics["test"]["accuracy"] <= 1
+    assert run.predict(next(tiny_folder.rglob("*.png")))[0].top
+
+
+def test_a_flag_goes_before_the_recipe(tiny_folder, tmp_path):
+    run = frostline.train(
+        tiny_folder, recipe="cifar10-best", out=tmp_path / "run", **{**smaller("cifar10-best"), "augment": "flip"}
+    )
+    assert yaml.safe_load(run.folder.config.read_text())["augment"] == "flip"
+
+
+def test_epochs_replace_the_recipes_stages(tiny_folder, tmp_path):
+    settings = {name: value for name, value in smaller("cifar10-best").items() if name != "stages"}
+    run = frostline.train(tiny_folder, recipe="cifar10-best", epochs=1, out=tmp_path / "run", **settings)
+    assert [(stage["stage"], stage["epochs"]) for stage in run.metrics["plan"]] == [(1, 1)]
+
+
+def test_missing_pictures_are_told_with_where_to_get_them(tmp_path):
+    with pytest.raises(DataError, match=r"recipe hymenoptera-best needs: DATA: https://download\.pytorch\.org"):
+        frostline.train(tmp_path / "nothing", recipe="hymenoptera-best", out=tmp_path / "run")
+
+
+def test_missing_weights_are_told_with_where_to_put_them(tiny_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+
+    def no_network(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", no_network)
+    with pytest.raises(WeightsError, match=r"recipe cifar10-resnet18-staged needs: .*resnet18-f37072fd\.pth"):
+        frostline.train(tiny_folder, recipe="cifar10-resnet18-staged", out=tmp_path / "run")
