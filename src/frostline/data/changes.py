@@ -49,7 +49,8 @@ def _reflected(count: int, shift: int) -> np.ndarray:
     """Where the places 0 to count-1, moved by `shift`, come to lie when the ends reflect."""
     period = max(1, 2 * (count - 1))
     places = (np.arange(count) + shift) % period
-    return np.minimum(places, period - places)
+    reflected: np.ndarray = np.minimum(places, period - places)
+    return reflected
 
 
 def _hide(pixels: np.ndarray, side: int, seed: int, fill: Sequence[float]) -> np.ndarray:
