@@ -42,15 +42,16 @@ def parse_change(text: str, fill: Sequence[float] = (0.5,)) -> Change:
 def _shift(pixels: np.ndarray, most: int, seed: int) -> np.ndarray:
     """Pad by reflection, then crop at random to the size it was."""
     down, right = np.random.default_rng(seed).integers(-most, most + 1, 2)
-    return pixels[_reflected(pixels.shape[0], down)][:, _reflected(pixels.shape[1], right)]
+    rows, columns = _reflected(pixels.shape[0], down), _reflected(pixels.shape[1], right)
+    shifted: np.ndarray = pixels[rows][:, columns]
+    return shifted
 
 
 def _reflected(count: int, shift: int) -> np.ndarray:
     """Where the places 0 to count-1, moved by `shift`, come to lie when the ends reflect."""
     period = max(1, 2 * (count - 1))
     places = (np.arange(count) + shift) % period
-    reflected: np.ndarray = np.minimum(places, period - places)
-    return reflected
+    return np.minimum(places, period - places)
 
 
 def _hide(pixels: np.ndarray, side: int, seed: int, fill: Sequence[float]) -> np.ndarray:
