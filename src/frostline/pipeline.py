@@ -29,6 +29,7 @@ from frostline.evaluation.metrics import Metrics, measure
 from frostline.files import RunFolder, default_cache_dir, make_private, write_text
 from frostline.hardware import make_fabric, precision_name
 from frostline.network.build import NetworkSpec, build
+from frostline.network.smallnet import SmallNet
 from frostline.network.splitting import split
 from frostline.network.weights import Loaded, load_weights
 from frostline.plan.grammar import parse_stages
@@ -41,12 +42,14 @@ from frostline.report.plots import plot_batch, plot_confusion, plot_curves
 from frostline.stopwatch import Stopwatch
 from frostline.training.history import EpochRow, History, StepRow, to_csv
 from frostline.training.loop import run_plan
-from frostline.training.order import shuffled_batches, train_requests
+from frostline.training.order import base_requests, shuffled_batches, train_requests
 from frostline.training.scoring import predict_images
 from frostline.training.state import State, load_state, save_state
 from frostline.training.task import Task, open_feed, price_of, test_requests
 
 SHOWN_IN_BATCH = 32
+WHITENED = 1000
+"""Pictures from which a network's whitening stem is computed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +83,22 @@ def prepare(config: TrainConfig, fabric: Fabric, reporter: Reporter, watch: Stop
     plan = resolve_plan(config, traced)
     with watch.span("audit"):
         index = _index(config, source, cache_dir, reporter)
-    _check_batches(config, index, fabric, [split(traced, stage.cut).suffix for stage in plan], network.head)
     workers = default_workers() if config.workers is None else config.workers
     pictures = Pictures(source, network.preprocess, config.max_pixels, workers, at_once=config.batch_size)
+    if isinstance(network.module, SmallNet) and config.weights == "none":
+        _whiten(network.module, pictures, index)
+    _check_batches(config, index, fabric, [split(traced, stage.cut).suffix for stage in plan], network.head)
     fits_head = bool(network.spec.taps) and any(key.startswith(network.head) for key in loaded.fresh)
     task = Task(config, index, network, traced, plan, views, pictures, cache_dir, fabric, reporter, fits_head, watch)
     return Prepared(task, loaded)
+
+
+def _whiten(network: SmallNet, pictures: Pictures, index: Index) -> None:
+    """Compute the stem from some training pictures, spread over all."""
+    images = index.of("train")
+    some = images[:: max(1, len(images) // WHITENED)][:WHITENED]
+    (pixels,) = pictures.load([base_requests(some)])
+    network.whiten(pictures.preprocess.normalise(pixels))
 
 
 def _check_batches(

@@ -6,7 +6,7 @@ from frostline.network.build import NetworkSpec, build
 from frostline.network.smallnet import SmallNet
 
 
-@pytest.mark.parametrize(("side", "channels"), [(8, 1), (28, 1), (32, 3), (64, 3)])
+@pytest.mark.parametrize(("side", "channels"), [(9, 1), (28, 1), (32, 3), (64, 3)])
 def test_it_takes_any_size_from_its_smallest(side, channels):
     network = build(
         NetworkSpec(model="smallnet", classes=7, image_size=side, channels=channels, width=0.25, head="official")
@@ -15,16 +15,29 @@ def test_it_takes_any_size_from_its_smallest(side, channels):
 
 
 def test_less_is_refused():
-    with pytest.raises(ModelError, match="at least 8 pixels"):
-        build(NetworkSpec(model="smallnet", classes=7, image_size=4))
+    with pytest.raises(ModelError, match="at least 9 pixels"):
+        build(NetworkSpec(model="smallnet", classes=7, image_size=8))
 
 
 def test_a_block_halves_the_map_and_adds_to_it():
     module = SmallNet(num_classes=2).eval()
-    x = torch.randn(1, 32, 16, 16)
+    x = torch.randn(1, 24, 16, 16)
     down = module.block1.down(x)
     assert down.shape == (1, 64, 8, 8)
     torch.testing.assert_close(module.block1(x), down + module.block1.residual(down))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_stem_whitens_what_it_is_computed_from(channels):
+    """Before the ReLU its responses are uncorrelated with unit variance, and come in pairs of opposite sign."""
+    draw = torch.Generator().manual_seed(0)
+    pictures = torch.randn(200, channels, 12, 12, generator=draw).cumsum(-1) + torch.randn(1, channels, 1, 1)
+    module = SmallNet(num_classes=2, in_channels=channels)
+    module.whiten(pictures, floor=0.0)
+    responses = module.whitening(pictures).transpose(0, 1).flatten(1).double()
+    half = len(responses) // 2
+    torch.testing.assert_close(responses[:half], -responses[half:])
+    torch.testing.assert_close(torch.cov(responses[:half]), torch.eye(half).double(), atol=1e-3, rtol=0)
 
 
 def test_it_can_be_cut_at_every_block():
