@@ -1,10 +1,10 @@
 """A network for small pictures (24 to 64 pixels), made to be trained from scratch on a CPU.
 
 VGG spends most of its work on wide early maps, ResNet's stem throws small pictures away. This one has a stem of 2x2
-patches and three blocks, each a convolution with a pool and then a residual one: 0.13 G multiply-accumulates at 32 pixels,
-four tenths of VGG-16's. The stem is computed from the training pictures, not trained: its filters are the patches'
-principal directions, each scaled to unit variance, with both signs (D. Page, "How to Train Your ResNet", 2018). The
-blocks' widths are those of arXiv 2404.00498.
+patches and three blocks, each a convolution with a pool and then a residual one: 0.13 G multiply-accumulates at 32
+pixels, four tenths of VGG-16's. The stem is computed from the training pictures, not trained: its filters are the
+patches' principal directions, each scaled to unit variance, with both signs (D. Page, "How to Train Your ResNet",
+2018). The blocks' widths are those of arXiv 2404.00498.
 """
 
 import torch
