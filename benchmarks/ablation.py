@@ -1,0 +1,94 @@
+"""What each trick of a `best` recipe is worth: the recipe without it, over seeds.
+
+    python benchmarks/ablation.py RECIPE DATA --seeds 3 --score val [-- --weights FILE]
+
+All variants of one run share a store, so a frozen layer is computed once for all.
+"""
+
+import argparse
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import measure
+from tutorial_recipes import read_run, spread
+
+WITHOUT = {
+    "faces-best": {
+        "several depths (linear head)": "--head linear",
+        "the thaw (head only)": "--stages head:8",
+        "label smoothing": "--label-smoothing 0",
+        "mixup": "--mixup 0",
+        "averaged weights": "--ema 0",
+        "rates that fall with depth": "--layer-decay 1",
+        "the mirrored test view": "--test-views none",
+        "any regularisation": "--label-smoothing 0 --mixup 0 --ema 0 --augment none --weight-decay 0",
+    },
+    "hymenoptera-best": {
+        "several depths (linear head)": "--head linear",
+        "stored crops (as is and mirrored)": "--augment flip",
+        "the mirrored test view": "--test-views none",
+        "gradient epochs after the fit (one)": "--stages head:1",
+    },
+    "fashion-best": {
+        "shifts": "--augment flip",
+        "mirrored views": "--augment none+pad:2",
+        "label smoothing": "--label-smoothing 0",
+        "averaged weights": "--ema 0",
+        "the mirrored test view": "--test-views none",
+    },
+    "cifar10-best": {
+        "a whitened stem (trained instead)": "--stages all:{epochs} --init he",
+        "shifts": "--augment flip",
+        "mirrored views": "--augment none+pad:2",
+        "label smoothing": "--label-smoothing 0",
+        "averaged weights": "--ema 0",
+        "the mirrored test view": "--test-views none",
+    },
+    "cifar10-resnet18-best": {
+        "a fitted head (random)": "--head official",
+        "shifts and cutout": "--augment flip",
+        "averaged weights": "--ema 0",
+        "rates that fall with depth": "--layer-decay 1",
+        "label smoothing": "--label-smoothing 0",
+        "the mirrored test view": "--test-views none",
+    },
+}
+
+
+def main() -> None:
+    """Run the recipe whole and without each trick."""
+    given, _, rest = " ".join(map(shlex.quote, sys.argv[1:])).partition(" -- ")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", choices=WITHOUT)
+    parser.add_argument("data")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--score", choices=["val", "test"], default="val")
+    parser.add_argument("--note", default="")
+    options = parser.parse_args(shlex.split(given))
+    flags = shlex.split(rest)
+    with tempfile.TemporaryDirectory() as folder:
+        run = [options.recipe, options.data, options.seeds, options.score, Path(folder)]
+        rows = [{"without": None, **_measure(*run, flags)}]
+        for name, change in WITHOUT[options.recipe].items():
+            rows.append({"without": name, **_measure(*run, [*flags, *change.split()])})
+            print(rows[-1], flush=True)
+    shown = shlex.join(Path(flag).name if "/" in flag else flag for flag in flags)
+    result = {"what": options.recipe, "data": Path(options.data).name, "flags": shown, "score": options.score}
+    measure.write(f"ablation/{options.recipe}", {**result, "n": options.seeds, "note": options.note, "rows": rows})
+
+
+def _measure(recipe: str, data: str, seeds: int, score: str, folder: Path, flags: list[str]) -> dict[str, Any]:
+    runs = []
+    for seed in range(seeds):
+        out = Path(tempfile.mkdtemp(dir=folder)) / "run"
+        command = ["train", data, "--recipe", recipe, "--seed", str(seed), "--out", str(out), *flags]
+        measure.frostline(*command, cache=folder / "cache")
+        runs.append(read_run(out))
+    return {"flags": shlex.join(flags), **{name: spread([run[name] for run in runs]) for name in (score, "train")}}
+
+
+if __name__ == "__main__":
+    main()
