@@ -18,7 +18,7 @@ CHINESE = {
     "frozen parameters handed to the optimizer: what moves": "冻结的参数交给优化器：哪些会变",
     "three blocks counted as 17 parameters": "把三个块数成 17 个参数",
     "nats a picture, and accuracy, on the test pictures after the same steps": "同样步数后，测试图片的平均损失和准确率",
-    "points of test accuracy away from the pictures as they are, over draws": "与原图相比的测试准确率差（百分点，多次抽取）",
+    "points of test accuracy away from the pictures as they are, over draws": "与原图相比的测试准确率差（百分点）",
     "test accuracy of the same network": "同一网络的测试准确率",
     "side of the map: input, then after each block's pool": "特征图边长：输入，及每块池化之后",
     "seconds of scoring a picture, median": "每张图片的评估秒数（中位数）",

@@ -189,7 +189,8 @@ class Cifar(Loop):
 class Staged(Loop):
     """T5: ResNet-18 on CIFAR-10, the head alone for five epochs, then all layers.
 
-    The text does not show its data: batches of 64, shifted crops and flips at 32 pixels are our choice.
+    The text does not show its data: batches of 64, shifted crops and flips, enlarged to 64 pixels as in the recipe, are
+    our choice.
     """
 
     tutorial, epochs, by_batch, frozen_epochs = "T5", 40, True, 5
@@ -197,7 +198,11 @@ class Staged(Loop):
 
     def loaders(self, data: Path) -> tuple[DataLoader[Any], DataLoader[Any]]:
         """Batches of 64, no workers."""
-        finish = [transforms.ToTensor(), transforms.Normalize([0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010])]
+        finish = [
+            transforms.Resize(64),
+            transforms.ToTensor(),
+            transforms.Normalize([0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]),
+        ]
         crops = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()]
         train = InMemory(*folder_arrays(data / "train"), transforms.Compose([*crops, *finish]))
         test = InMemory(*folder_arrays(data / "test"), transforms.Compose(finish))
@@ -205,7 +210,9 @@ class Staged(Loop):
 
     def network(self, weights: Path | None) -> tuple[nn.Module, torch.optim.Optimizer]:
         """ResNet-18 with ten outputs, Adam over all parameters, a schedule on the test loss."""
-        self.notes.append("the text does not show its loaders: batch 64, crops with 4 pixels of padding, flips")
+        self.notes.append(
+            "the text does not show its loaders: batch 64, crops with 4 pixels of padding, flips, 64 pixels"
+        )
         model = models.resnet18(weights=None)
         self.notes.append(load_weights(model, weights, "fc."))
         model.fc = nn.Linear(model.fc.in_features, 10)
