@@ -28,7 +28,7 @@ def recipe_text(recipe: Recipe) -> str:
         _settings(recipe.settings),
         _listed("differs from the tutorial", recipe.repaired),
         *[_listed(f"measured on {one.data}", _findings(one)) for one in recipe.measured],
-        _listed("without", [f"{part.without}: {part.accuracy}" for part in recipe.ablation]),
+        _listed("accuracy without", [f"{part.without}: {part.accuracy}" for part in recipe.ablation]),
     ]
     return "\n".join(part for part in parts if part)
 

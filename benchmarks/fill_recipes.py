@@ -1,0 +1,51 @@
+"""Put what was measured into the recipes themselves; can be run again.
+
+python benchmarks/fill_recipes.py
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import measure
+
+RECIPES = Path(__file__).parent.parent / "src" / "frostline" / "recipes"
+
+
+def main() -> None:
+    """Fill all recipes that have results."""
+    results = [json.loads(path.read_text()) for path in sorted((measure.RESULTS / "tutorials").glob("*.json"))]
+    for path in sorted(RECIPES.glob("*.yaml")):
+        recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = [result for result in results if result["what"] == path.stem]
+        recipe["measured"] = [_measured(result) for result in found if result["val"]]
+        ablation = measure.RESULTS / "ablation" / path.name.replace(".yaml", ".json")
+        if ablation.is_file():
+            recipe["ablation"] = _ablation(json.loads(ablation.read_text()))
+        text = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=116)
+        path.write_text(text, encoding="utf-8")
+
+
+def _measured(result: dict[str, Any]) -> dict[str, Any]:
+    machine = result["machine"]
+    given = {"data": result["data"], "flags": result["flags"], "note": result["note"]}
+    spreads = {name: _spread(result[name], result["n"]) for name in ("val", "test") if result[name]}
+    hardware = f"{machine['cpu']}, {machine['cores']} cores"
+    facts = {**given, **spreads, "seconds": round(result["seconds"]), "hardware": hardware}
+    return {name: value for name, value in facts.items() if value}
+
+
+def _ablation(result: dict[str, Any]) -> list[dict[str, Any]]:
+    whole, *rows = result["rows"]
+    named = [("nothing", whole), *((row["without"], row) for row in rows)]
+    return [{"without": name, "accuracy": _spread(row[result["score"]], result["n"])} for name, row in named]
+
+
+def _spread(values: dict[str, float], n: int) -> dict[str, float]:
+    return {**{name: round(value, 4) for name, value in values.items()}, "n": n}
+
+
+if __name__ == "__main__":
+    main()
