@@ -44,7 +44,7 @@ def _ablation(result: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _spread(values: dict[str, float], n: int) -> dict[str, float]:
-    return {**{name: round(value, 4) for name, value in values.items()}, "n": n}
+    return {**{name: round(value, 5) for name, value in values.items()}, "n": n}
 
 
 if __name__ == "__main__":

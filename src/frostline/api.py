@@ -79,7 +79,7 @@ def plan(
     data: str | Path, *, reporter: Reporter | None = None, config: str | Path | None = None, **settings: Any
 ) -> "list[tuple[StagePrice, ParameterCounts]]":
     """Price a training's stages on this machine; nothing is trained or stored. Arguments as for `train`."""
-    from frostline.pipeline import price_plan
+    from frostline.prepare import price_plan
 
     merged = _merge(data, config, settings)
     with _telling_what_to_fetch(merged.get("recipe")):

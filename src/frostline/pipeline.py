@@ -2,128 +2,38 @@
 
 import json
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 
-from frostline.activations.compute import Pictures
 from frostline.bundle import write_bundle
-from frostline.config import TrainConfig, parse_bytes
-from frostline.data.index import Index, build_index, class_names
-from frostline.data.known import read_known, write_known
-from frostline.data.loader import default_workers
-from frostline.data.pictures import Source
-from frostline.data.sources import open_source
+from frostline.config import TrainConfig
 from frostline.data.split import SplitName
 from frostline.data.splitfile import skipped_csv, split_csv
-from frostline.data.views import parse_views
-from frostline.errors import BundleError, ConfigError
+from frostline.errors import BundleError
 from frostline.evaluation.metrics import Metrics, measure
-from frostline.files import RunFolder, default_cache_dir, make_private, write_text
+from frostline.files import RunFolder, write_text
 from frostline.hardware import make_fabric, precision_name
-from frostline.network.build import NetworkSpec, build
-from frostline.network.smallnet import SmallNet
 from frostline.network.splitting import split
-from frostline.network.weights import Loaded, load_weights
-from frostline.plan.grammar import parse_stages
-from frostline.plan.price import StagePrice
-from frostline.plan.schedules import parse_schedule
-from frostline.plan.stages import ParameterCounts, freeze, resolve_plan, start_training_mode
-from frostline.progress import Reporter, Silent
-from frostline.report.events import check_tensorboard, open_events
+from frostline.prepare import Prepared, prepare
+from frostline.progress import Reporter
+from frostline.report.events import open_events
 from frostline.report.plots import plot_batch, plot_confusion, plot_curves
 from frostline.stopwatch import Stopwatch
 from frostline.training.history import EpochRow, History, StepRow, to_csv
 from frostline.training.loop import run_plan
-from frostline.training.order import base_requests, shuffled_batches, train_requests
+from frostline.training.order import shuffled_batches, train_requests
 from frostline.training.scoring import predict_images
 from frostline.training.state import State, load_state, save_state
-from frostline.training.task import Task, open_feed, price_of, test_requests
+from frostline.training.task import Task, open_feed, test_requests
 
 SHOWN_IN_BATCH = 32
-WHITENED = 1000
-"""Pictures from which a network's whitening stem is computed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A task, and where its starting weights came from."""
-
-    task: Task
-    loaded: Loaded
-
-
-def prepare(config: TrainConfig, fabric: Fabric, reporter: Reporter, watch: Stopwatch) -> Prepared:
-    """Open the data, build the network, resolve the plan; what is wrong with the settings shows before any long work.
-
-    Raises:
-        UsageError: of the kind that fits.
-    """
-    views = parse_views(config.augment)
-    parse_schedule(config.schedule)
-    parse_stages(config.stages or "head:1")
-    parse_bytes(config.cache_limit)
-    if config.log == "tensorboard":
-        check_tensorboard()
-    reporter = reporter if fabric.is_global_zero else Silent()
-    cache_dir = make_private(config.cache_dir or default_cache_dir())
-    source = open_source(config.data, cache_dir=cache_dir)
-    classes = class_names(source)
-    network = build(NetworkSpec.from_config(config, len(classes)), init=config.init, seed=config.seed)
-    loaded = load_weights(network, config.weights, allow_missing=config.allow_missing, classes=classes)
-    network.module.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    traced = network.trace()
-    plan = resolve_plan(config, traced)
-    with watch.span("audit"):
-        index = _index(config, source, cache_dir, reporter)
-    workers = default_workers() if config.workers is None else config.workers
-    pictures = Pictures(source, network.preprocess, config.max_pixels, workers, at_once=config.batch_size)
-    if isinstance(network.module, SmallNet) and config.weights == "none":
-        _whiten(network.module, pictures, index)
-    _check_batches(config, index, fabric, [split(traced, stage.cut).suffix for stage in plan], network.head)
-    fits_head = bool(network.spec.taps) and any(key.startswith(network.head) for key in loaded.fresh)
-    task = Task(config, index, network, traced, plan, views, pictures, cache_dir, fabric, reporter, fits_head, watch)
-    return Prepared(task, loaded)
-
-
-def _whiten(network: SmallNet, pictures: Pictures, index: Index) -> None:
-    """Compute the stem from some training pictures, spread over all."""
-    images = index.of("train")
-    some = images[:: max(1, len(images) // WHITENED)][:WHITENED]
-    (pixels,) = pictures.load([base_requests(some)])
-    network.whiten(pictures.preprocess.normalise(pixels))
-
-
-def _check_batches(
-    config: TrainConfig, index: Index, fabric: Fabric, suffixes: Sequence[torch.nn.Module], head: str
-) -> None:
-    """Refuse batches that leave a process without a picture, or BatchNorm with a single one."""
-    share = min(config.batch_size, index.counts()["train"]) // fabric.world_size
-    trains_statistics = any(start_training_mode(suffix, config, head) for suffix in suffixes)
-    if share < (2 if trains_statistics else 1):
-        reason = "BatchNorm cannot train on a single picture" if share else "every process needs one"
-        raise ConfigError(
-            f"--batch-size {config.batch_size} is {share} pictures for each of {fabric.world_size} processes, and "
-            f"{reason}; raise it to {2 * fabric.world_size} or more, or add pictures"
-        )
-
-
-def price_plan(config: TrainConfig, reporter: Reporter, watch: Stopwatch) -> list[tuple[StagePrice, ParameterCounts]]:
-    """Price every stage; nothing is trained or stored."""
-    fabric = make_fabric(config.device, config.precision)
-    task, prices = prepare(config, fabric, reporter, watch).task, []
-    for stage in task.plan:
-        divided = split(task.traced, stage.cut)
-        counts = freeze(task.network.module, divided)
-        prices.append((price_of(task, stage, divided), counts))
-    return prices
 
 
 def train_run(config: TrainConfig, reporter: Reporter, watch: Stopwatch) -> tuple[RunFolder, dict[str, Any]]:
@@ -162,26 +72,6 @@ def _run_folder(config: TrainConfig) -> RunFolder:
         return RunFolder(config.out)
     name = f"{Path(config.data.partition(':')[0]).name or 'data'}-{config.model}"
     return RunFolder.choose(config.out, name)
-
-
-def _index(config: TrainConfig, source: Source, cache_dir: Path, reporter: Reporter) -> Index:
-    limits = {"channels": config.channels, "max_pixels": config.max_pixels}
-    known = read_known(cache_dir, **limits)
-    before = len(known)
-    index = build_index(
-        source,
-        **limits,
-        max_damaged=config.max_damaged,
-        val=config.val,
-        test=config.test,
-        seed=config.seed,
-        workers=default_workers() if config.workers is None else config.workers,
-        known_good=known,
-        reporter=reporter,
-    )
-    if len(known) > before:
-        write_known(cache_dir, known, **limits)
-    return index
 
 
 def _open_run(task: Task, run: RunFolder) -> State | None:

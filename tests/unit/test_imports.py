@@ -33,6 +33,7 @@ ORDER = (
     ("bundle",),
     ("report", "export", "serve"),  # siblings: none imports another
     ("assess",),
+    ("prepare",),
     ("pipeline",),
     ("quickstart",),
     ("tables",),
