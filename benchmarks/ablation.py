@@ -1,17 +1,20 @@
 """What each trick of a `best` recipe is worth: the recipe without it, over seeds.
 
-    python benchmarks/ablation.py RECIPE DATA --seeds 3 --score val [-- --weights FILE]
+    python benchmarks/ablation.py RECIPE DATA --seeds 3 --score val [--gap] [-- --weights FILE]
 
-All variants of one run share a store, so a frozen layer is computed once for all.
+All variants of one run share a store, so a frozen layer is computed once for all. With --gap the training pictures are
+measured too, as they are and with the best weights: what is printed while training is of mixed and shifted ones.
 """
 
 import argparse
+import csv
 import shlex
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import frostline
 import measure
 from tutorial_recipes import read_run, spread
 
@@ -40,7 +43,7 @@ WITHOUT = {
         "the mirrored test view": "--test-views none",
     },
     "cifar10-best": {
-        "a whitened stem (trained instead)": "--stages all:{epochs} --init he",
+        "a whitened stem (trained instead)": "--stages all:5",
         "shifts": "--augment flip",
         "mirrored views": "--augment none+pad:2",
         "label smoothing": "--label-smoothing 0",
@@ -66,11 +69,12 @@ def main() -> None:
     parser.add_argument("data")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--score", choices=["val", "test"], default="val")
+    parser.add_argument("--gap", action="store_true", help="measure the training pictures too")
     parser.add_argument("--note", default="")
     options = parser.parse_args(shlex.split(given))
     flags = shlex.split(rest)
     with tempfile.TemporaryDirectory() as folder:
-        run = [options.recipe, options.data, options.seeds, options.score, Path(folder)]
+        run = (options, Path(folder))
         rows = [{"without": None, **_measure(*run, flags)}]
         for name, change in WITHOUT[options.recipe].items():
             rows.append({"without": name, **_measure(*run, [*flags, *change.split()])})
@@ -80,14 +84,27 @@ def main() -> None:
     measure.write(f"ablation/{options.recipe}", {**result, "n": options.seeds, "note": options.note, "rows": rows})
 
 
-def _measure(recipe: str, data: str, seeds: int, score: str, folder: Path, flags: list[str]) -> dict[str, Any]:
+def _measure(options: argparse.Namespace, folder: Path, flags: list[str]) -> dict[str, Any]:
     runs = []
-    for seed in range(seeds):
+    for seed in range(options.seeds):
         out = Path(tempfile.mkdtemp(dir=folder)) / "run"
-        command = ["train", data, "--recipe", recipe, "--seed", str(seed), "--out", str(out), *flags]
+        command = ["train", options.data, "--recipe", options.recipe, "--seed", str(seed), "--out", str(out), *flags]
         measure.frostline(*command, cache=folder / "cache")
-        runs.append(read_run(out))
-    return {"flags": shlex.join(flags), **{name: spread([run[name] for run in runs]) for name in (score, "train")}}
+        runs.append(read_run(out) | ({"train": _training_accuracy(out, Path(options.data))} if options.gap else {}))
+    names = (options.score, "train") if options.gap else (options.score,)
+    return {"flags": shlex.join(flags), **{name: spread([run[name] for run in runs]) for name in names}}
+
+
+def _training_accuracy(run: Path, data: Path) -> float:
+    """Accuracy of the best weights on the pictures that they were trained on."""
+    manifest = run / "training.csv"
+    with (run / "split.csv").open(newline="") as source, manifest.open("w", newline="") as target:
+        rows = csv.writer(target)
+        rows.writerow(["path", "label"])
+        kept = [row for row in csv.DictReader(source) if row["split"] == "train"]
+        rows.writerows([(data.resolve() / row["path"], row["label"]) for row in kept])
+    accuracy: float = frostline.evaluate(run, manifest)["accuracy"]
+    return accuracy
 
 
 if __name__ == "__main__":

@@ -137,13 +137,14 @@ def _ablation(page: str, chinese: bool) -> str:
         if chinese
         else ("without", "accuracy", "points", "training accuracy")
     )
+    head = head if "train" in result["rows"][0] else head[:-1]
     whole = result["rows"][0][result["score"]]["mean"]
     rows = [
         (
             (CHINESE[one["without"]] if chinese else one["without"]) if one["without"] else "–",
             _percent(one[result["score"]], result["n"]),
             f"{100 * (one[result['score']]['mean'] - whole):+.1f}" if one["without"] else "",
-            f"{one['train']['mean']:.1%}",
+            *([f"{one['train']['mean']:.1%}"] if "train" in one else []),
         )
         for one in result["rows"]
     ]
