@@ -44,8 +44,9 @@ WITHOUT = {
     },
     "cifar10-best": {
         "a whitened stem (trained instead)": "--stages all:5",
-        "shifts": "--augment flip",
-        "mirrored views": "--augment none+pad:2",
+        "shifts": "--augment flip+cutout:8",
+        "cutout": "--augment flip+pad:4",
+        "mirrored views": "--augment none+pad:4+cutout:8",
         "label smoothing": "--label-smoothing 0",
         "averaged weights": "--ema 0",
         "the mirrored test view": "--test-views none",

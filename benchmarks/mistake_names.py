@@ -45,6 +45,7 @@ CHINESE = {
     "stored crops (as is and mirrored)": "存储的裁剪视图（只用原图和镜像）",
     "gradient epochs after the fit (one)": "拟合之后的梯度训练（只一个 epoch）",
     "shifts": "随机平移",
+    "cutout": "随机遮挡（cutout）",
     "mirrored views": "镜像视图",
     "a whitened stem (trained instead)": "白化的首层（改为训练）",
     "a fitted head (random)": "拟合的分类头（改为随机）",

@@ -36,6 +36,12 @@ def chinese(page):
     return page.with_name(f"{page.stem}.zh.md")
 
 
+def figures(page):
+    """What the benchmarks put into a page, by the name that stands before it."""
+    text = page.read_text(encoding="utf-8")
+    return {key: value.strip() for key, value in re.findall(r"<!-- ([\w.-]+) -->(.*?)<!-- / -->", text, re.DOTALL)}
+
+
 def option(words, name):
     return words[words.index(name) + 1] if name in words else None
 
@@ -132,10 +138,17 @@ def test_every_command_is_run_by_one_of_these_tests():
 
 
 @pytest.mark.parametrize("page", ENGLISH, ids=lambda page: page.stem)
-def test_both_languages_hold_the_same_commands_and_slots(page):
+def test_both_languages_hold_the_same_commands_and_figures(page):
     assert commands(page) == commands(chinese(page))
-    figures = [re.findall(r"⟦[^⟧]+⟧", text.read_text(encoding="utf-8")) for text in (page, chinese(page))]
-    assert figures[0] == figures[1]
+    english, translated = figures(page), figures(chinese(page))
+    assert list(english) == list(translated)
+    numbers = [{key: value for key, value in one.items() if "|" not in value} for one in (english, translated)]
+    assert numbers[0] == numbers[1]
+    assert "⟦" not in page.read_text(encoding="utf-8") + chinese(page).read_text(encoding="utf-8"), "an unfilled slot"
+
+
+def test_every_page_shows_figures():
+    assert [page.name for page in ENGLISH if not figures(page)] == []
 
 
 def test_every_chinese_page_has_an_english_one():
