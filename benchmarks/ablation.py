@@ -43,7 +43,7 @@ WITHOUT = {
         "the mirrored test view": "--test-views none",
     },
     "cifar10-best": {
-        "a whitened stem (trained instead)": "--stages all:5",
+        "a frozen stem (trained on from where it starts)": "--stages all:{epochs}",
         "shifts": "--augment flip+cutout:8",
         "cutout": "--augment flip+pad:4",
         "mirrored views": "--augment none+pad:4+cutout:8",
@@ -71,18 +71,25 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--score", choices=["val", "test"], default="val")
     parser.add_argument("--gap", action="store_true", help="measure the training pictures too")
+    parser.add_argument("--epochs", type=int, help="of a recipe with one stage, to cut it short")
     parser.add_argument("--note", default="")
     options = parser.parse_args(shlex.split(given))
-    flags = shlex.split(rest)
+    flags = [*shlex.split(rest), *(["--epochs", str(options.epochs)] if options.epochs else [])]
     with tempfile.TemporaryDirectory() as folder:
         run = (options, Path(folder))
         rows = [{"without": None, **_measure(*run, flags)}]
         for name, change in WITHOUT[options.recipe].items():
-            rows.append({"without": name, **_measure(*run, [*flags, *change.split()])})
+            rows.append({"without": name, **_measure(*run, _changed(flags, change, options.epochs))})
             print(rows[-1], flush=True)
-    shown = shlex.join(Path(flag).name if "/" in flag else flag for flag in flags)
-    result = {"what": options.recipe, "data": Path(options.data).name, "flags": shown, "score": options.score}
-    measure.write(f"ablation/{options.recipe}", {**result, "n": options.seeds, "note": options.note, "rows": rows})
+    result = {"what": options.recipe, "data": Path(options.data).name, "flags": measure.shown(flags)}
+    facts = {"score": options.score, "n": options.seeds, "note": options.note}
+    measure.write(f"ablation/{options.recipe}", {**result, **facts, "rows": rows})
+
+
+def _changed(flags: list[str], change: str, epochs: int | None) -> list[str]:
+    """The flags with a trick taken away; where that names stages, they take the place of the number of epochs."""
+    kept = flags[: -2 if epochs and "--stages" in change else None]
+    return [*kept, *change.format(epochs=epochs).split()]
 
 
 def _measure(options: argparse.Namespace, folder: Path, flags: list[str]) -> dict[str, Any]:
@@ -93,7 +100,7 @@ def _measure(options: argparse.Namespace, folder: Path, flags: list[str]) -> dic
         measure.frostline(*command, cache=folder / "cache")
         runs.append(read_run(out) | ({"train": _training_accuracy(out, Path(options.data))} if options.gap else {}))
     names = (options.score, "train") if options.gap else (options.score,)
-    return {"flags": shlex.join(flags), **{name: spread([run[name] for run in runs]) for name in names}}
+    return {"flags": measure.shown(flags), **{name: spread([run[name] for run in runs]) for name in names}}
 
 
 def _training_accuracy(run: Path, data: Path) -> float:

@@ -37,10 +37,11 @@ def _measured(result: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if value}
 
 
-def _ablation(result: dict[str, Any]) -> list[dict[str, Any]]:
+def _ablation(result: dict[str, Any]) -> dict[str, Any]:
     whole, *rows = result["rows"]
     named = [("nothing", whole), *((row["without"], row) for row in rows)]
-    return [{"without": name, "accuracy": _spread(row[result["score"]], result["n"])} for name, row in named]
+    parts = [{"without": name, "accuracy": _spread(row[result["score"]], result["n"])} for name, row in named]
+    return {**{name: result[name] for name in ("data", "flags", "score")}, "parts": parts}
 
 
 def _spread(values: dict[str, float], n: int) -> dict[str, float]:

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import resource
+import shlex
 import statistics
 import subprocess
 import sys
@@ -82,6 +83,11 @@ def _cpuinfo() -> list[str]:
 def median(values: Sequence[float]) -> float:
     """The middle value."""
     return statistics.median(values)
+
+
+def shown(flags: Sequence[str]) -> str:
+    """Flags as a result tells them: files by their names alone."""
+    return shlex.join(Path(flag).name if "/" in flag else flag for flag in flags)
 
 
 def write(name: str, result: dict[str, Any], path: Path | None = None) -> None:

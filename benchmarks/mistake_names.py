@@ -47,7 +47,7 @@ CHINESE = {
     "shifts": "随机平移",
     "cutout": "随机遮挡（cutout）",
     "mirrored views": "镜像视图",
-    "a whitened stem (trained instead)": "白化的首层（改为训练）",
+    "a frozen stem (trained on from where it starts)": "冻结的首层（从同样的起点继续训练）",
     "a fitted head (random)": "拟合的分类头（改为随机）",
     "shifts and cutout": "随机平移和 cutout",
 }

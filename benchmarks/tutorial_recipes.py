@@ -119,7 +119,7 @@ def summarise(
     result: dict[str, Any] = {
         "what": options.recipe,
         "data": options.what or Path(options.data).name,
-        "flags": shlex.join(Path(flag).name if "/" in flag else flag for flag in flags),
+        "flags": measure.shown(flags),
         "n": len(runs),
         **{name: spread([run[name] for run in runs]) for name in ("val", "test", "train")},
         "seconds": seconds,

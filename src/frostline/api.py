@@ -3,13 +3,14 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frostline.config import TrainConfig, make_config, read_yaml
 from frostline.errors import ConfigError, DataError, WeightsError
 from frostline.files import RunFolder
+from frostline.plan.grammar import parse_stages
 from frostline.progress import Reporter, Silent
 from frostline.recipes.catalog import load_recipe
 from frostline.stopwatch import Stopwatch
@@ -60,15 +61,15 @@ def train(
     watch = Stopwatch()
     with watch.span("import"):
         import frostline.pipeline  # noqa: F401  # so that the time it takes is counted here
-    merged = _merge(data, config, settings)
-    with _telling_what_to_fetch(merged.get("recipe")):
-        return _train(merged, reporter or Silent(), watch)
+    given = _gather(data, config, settings)
+    with _telling_what_to_fetch(given.get("recipe")):
+        return _train(given, reporter or Silent(), watch)
 
 
-def _train(merged: dict[str, Any], shown: Reporter, watch: Stopwatch) -> Run:
+def _train(given: dict[str, Any], shown: Reporter, watch: Stopwatch) -> Run:
     from frostline.pipeline import train_run
 
-    chosen = _resumed_config(merged) if merged.get("resume") else make_config(**merged)
+    chosen = _resumed_config(given) if given.get("resume") else _config(given)
     if chosen.resume and chosen.out is not None and RunFolder(chosen.out).metrics.is_file():
         shown.say(f"{chosen.out} is complete already")
         return open_run(chosen.out)
@@ -81,9 +82,9 @@ def plan(
     """Price a training's stages on this machine; nothing is trained or stored. Arguments as for `train`."""
     from frostline.prepare import price_plan
 
-    merged = _merge(data, config, settings)
-    with _telling_what_to_fetch(merged.get("recipe")):
-        return price_plan(make_config(**merged), reporter or Silent(), Stopwatch())
+    given = _gather(data, config, settings)
+    with _telling_what_to_fetch(given.get("recipe")):
+        return price_plan(_config(given), reporter or Silent(), Stopwatch())
 
 
 def evaluate(run: str | Path, data: str | Path | None = None, *, reporter: Reporter | None = None) -> dict[str, Any]:
@@ -128,13 +129,35 @@ def open_run(path: str | Path) -> Run:
     return Run(folder, json.loads(folder.metrics.read_text(encoding="utf-8")))
 
 
-def _merge(data: str | Path, config: str | Path | None, settings: dict[str, Any]) -> dict[str, Any]:
+def _gather(data: str | Path, config: str | Path | None, settings: dict[str, Any]) -> dict[str, Any]:
+    """What the user set, in a file and beside it."""
     from_file = read_yaml(Path(config)) if config is not None else {}
-    given = {**from_file, **settings}
-    recipe = dict(load_recipe(given["recipe"]).settings) if given.get("recipe") else {}
-    if "epochs" in given:
-        recipe.pop("stages", None)
-    return {**recipe, **given, "data": str(data)}
+    given = {**from_file, **settings, "data": str(data)}
+    return _without_epochs(given) if given.get("recipe") and given.get("epochs") and not given.get("stages") else given
+
+
+def _without_epochs(given: dict[str, Any]) -> dict[str, Any]:
+    """Have `epochs` beside a recipe mean those of the recipe's one stage."""
+    name = given["recipe"]
+    stages = parse_stages(load_recipe(name).settings["stages"])
+    if len(stages) > 1:
+        plan = ", ".join(map(str, stages))
+        raise ConfigError(f'--epochs does not say of which stage; recipe {name} has --stages "{plan}", give that')
+    kept = {setting: value for setting, value in given.items() if setting != "epochs"}
+    return {**kept, "stages": str(replace(stages[0], epochs=given["epochs"]))}
+
+
+def _config(given: dict[str, Any]) -> TrainConfig:
+    """The recipe's settings, and over them those given.
+
+    Raises:
+        ConfigError: a setting is wrong, or a rate is given where every stage has its own.
+    """
+    recipe = load_recipe(given["recipe"]).settings if given.get("recipe") else {}
+    config = make_config(**{**recipe, **given})
+    if given.get("lr") is not None and config.stages and all(stage.lr for stage in parse_stages(config.stages)):
+        raise ConfigError(f'lr={config.lr:g} has no effect: --stages "{config.stages}" gives every rate')
+    return config
 
 
 @contextmanager
@@ -159,9 +182,9 @@ def _resumed_config(given: dict[str, Any]) -> TrainConfig:
         raise ConfigError("--resume needs --out RUN, the folder of the interrupted run")
     path = RunFolder(Path(out)).config
     if not path.is_file():
-        return make_config(**given)  # stopped before it began
+        return _config(given)  # stopped before it began
     saved = read_yaml(path)
-    now = make_config(**given).model_dump(mode="json")
+    now = _config(given).model_dump(mode="json")
     for name in given:
         if name not in MAY_CHANGE and now[name] != saved.get(name):
             raise ConfigError(

@@ -14,7 +14,7 @@ from frostline.data.loader import Finding, Request, default_workers, examine
 from frostline.data.pictures import FileSource, Picture, Source, natural_key
 from frostline.data.preprocess import Preprocess
 from frostline.data.sources import PICTURE_SUFFIXES
-from frostline.data.views import BASE
+from frostline.data.views import BASE, MIRROR, TEST_VIEWS
 from frostline.errors import BundleError, DataError, WeightsError
 from frostline.files import RunFolder
 from frostline.network.build import Network, NetworkSpec, build
@@ -64,8 +64,8 @@ class Model:
 
     network: Network
     classes: tuple[str, ...]
-    test_views: str
-    """none, or flip: logits are means over the picture and its mirror image."""
+    test_views: tuple[str, ...]
+    """Views of a picture over which logits are averaged: the picture, or it and its mirror image."""
 
 
 def load_model(path: Path) -> Model:
@@ -74,14 +74,17 @@ def load_model(path: Path) -> Model:
     Raises:
         BundleError: damaged, foreign, or of another format.
     """
-    header, tensors = read_sealed(path, kind="model", version=MODEL_FORMAT)
+    header, tensors = read_sealed(path, kind="model", newest=MODEL_FORMAT)
     network = build(NetworkSpec.from_json(header["network"]))
     try:
         fill_exactly(network, tensors, str(path))
     except WeightsError as error:
         raise BundleError(str(error)) from None
     network = replace(network, preprocess=Preprocess.from_json(header["preprocess"]))
-    return Model(network, tuple(header["classes"]), header["facts"].get("test_views", "none"))
+    views = header["facts"].get("test_views", "none")
+    if views not in TEST_VIEWS:
+        raise BundleError(f"{path} was measured on views {views!r}, which this version does not know; update frostline")
+    return Model(network, tuple(header["classes"]), TEST_VIEWS[views])
 
 
 class Predictor:
@@ -102,7 +105,7 @@ class Predictor:
         model = load_model(file)
         self.classes = model.classes
         self.preprocess = model.network.preprocess
-        self._mirrors = model.test_views == "flip"
+        self._mirrors = MIRROR in model.test_views
         self._device = torch.device(device)
         self._forward = _forward(model.network).to(self._device)
 

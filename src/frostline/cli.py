@@ -104,7 +104,8 @@ def _flag(name: str, field: FieldInfo) -> inspect.Parameter:
     kind, default = _plain_type(field.annotation), field.default
     allowed = "|".join(map(str, get_args(field.annotation))) if get_origin(field.annotation) is Literal else None
     shown = "" if default is None or kind is bool else f" [default: {default}]"
-    option = typer.Option(flag, help=f"{field.description}{shown}", show_default=False, metavar=allowed)
+    declared = f"{flag}/--no-{flag.removeprefix('--')}" if kind is bool else flag
+    option = typer.Option(declared, help=f"{field.description}{shown}", show_default=False, metavar=allowed)
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
     )

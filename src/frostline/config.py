@@ -18,6 +18,15 @@ def _numbers(value: Any) -> Any:
     return (value,) if isinstance(value, int | float) else value
 
 
+def _resize(value: Any) -> Any:
+    """Take a number of pixels, or squash."""
+    if isinstance(value, str) and value.isdigit():
+        return int(value)
+    if value is None or value == "squash" or (isinstance(value, int) and value > 0):
+        return value
+    raise ValueError("allowed are the shorter side in pixels, such as 256, and squash")
+
+
 Numbers = Annotated[tuple[float, ...], BeforeValidator(_numbers)]
 """Numbers, written with commas between them."""
 
@@ -49,7 +58,7 @@ class TrainConfig(BaseModel):
         "pad:P, cutout:S, randaugment[:N[:M]], as flip+pad:4.",
     )
     image_size: int | None = Field(None, ge=8, le=4096, description="Side of the square input in pixels.")
-    resize: int | Literal["squash"] | None = Field(
+    resize: Annotated[int | Literal["squash"] | None, BeforeValidator(_resize)] = Field(
         None,
         description="Shorter side in pixels before the centre is cropped, or squash: both sides to the image size. "
         "Default: as the weights were made with.",
@@ -138,8 +147,16 @@ class TrainConfig(BaseModel):
                 raise ValueError(
                     f"{name}: {len(values)} numbers for {self.channels} channels; give one, or one for each"
                 )
-        if self.std is not None and min(self.std) <= 0:
-            raise ValueError("std: each number must be above 0")
+        if self.mean is not None and not all(0 <= value <= 1 for value in self.mean):
+            raise ValueError("mean: each number lies between 0 and 1, black and white; divide a mean of bytes by 255")
+        if self.std is not None and not all(0 < value <= 1 for value in self.std):
+            raise ValueError("std: each number must be above 0, and at most 1; divide a deviation of bytes by 255")
+        return self
+
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> Self:
+        if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
+            raise ValueError("nesterov: needs --optimizer sgd and a momentum above 0; or use --no-nesterov")
         return self
 
     def to_yaml(self) -> str:

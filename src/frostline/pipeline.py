@@ -138,7 +138,7 @@ def _finish(prepared: Prepared, run: RunFolder, history: History, best: Mapping[
     quality = {name: metrics[name]["accuracy"] for name in ("val", "test")}
     write_bundle(run.best, task.network, module.state_dict(), task.index.classes, {**facts, "accuracy": quality})
     _write_tables(run, history)
-    plot_curves(run.path / "curves.png", [row for row in history.epochs if row.epoch], history.steps)
+    plot_curves(run.path / "curves.png", history.epochs, history.steps)
     name = "test" if "test" in measured else "val"
     shown = measured[name]
     title = f"{name}: {shown.accuracy:.1%} of {shown.count} pictures"

@@ -80,7 +80,8 @@ def prepare(config: TrainConfig, fabric: Fabric, reporter: Reporter, watch: Stop
 def _whiten(network: SmallNet, pictures: Pictures, index: Index) -> None:
     """Compute the stem from some training pictures, spread over all."""
     images = index.of("train")
-    some = images[:: max(1, len(images) // WHITENED)][:WHITENED]
+    count = min(WHITENED, len(images))
+    some = [images[i * len(images) // count] for i in range(count)]
     (pixels,) = pictures.load([base_requests(some)])
     network.whiten(pictures.preprocess.normalise(pixels))
 

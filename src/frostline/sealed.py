@@ -21,8 +21,8 @@ Tensors = dict[str, Tensor]
 
 FACTS = "frostline"
 SEAL = "seal"
-MODEL_FORMAT = 1
-"""Of bundles; read as starting weights too."""
+MODEL_FORMAT = 2
+"""Of bundles; read as starting weights too. Format 1 had no resize, mean, deviation or test views of the user's."""
 
 
 def digest_tensors(tensors: Mapping[str, Tensor]) -> str:
@@ -45,11 +45,11 @@ def write_sealed(
     atomic_write(path, lambda temporary: save_file(stored, temporary, metadata=metadata))
 
 
-def read_sealed(path: Path, *, kind: str, version: int) -> tuple[dict[str, Any], Tensors]:
-    """Read a file and check its seal.
+def read_sealed(path: Path, *, kind: str, newest: int) -> tuple[dict[str, Any], Tensors]:
+    """Read a file of any format up to the newest, and check its seal.
 
     Raises:
-        BundleError: it is missing, foreign, damaged, or of another version; says which, and what to give instead.
+        BundleError: it is missing, foreign, damaged, or of a later format; says which, and what to give instead.
     """
     try:
         with safe_open(path, "pt") as file:
@@ -62,8 +62,10 @@ def read_sealed(path: Path, *, kind: str, version: int) -> tuple[dict[str, Any],
         raise BundleError(f"{path} is damaged, or not a {kind} of frostline ({error}); give another file") from None
     if not isinstance(facts, dict) or facts.get("kind") != kind:
         raise BundleError(f"{path} is not a {kind} of frostline; give a run folder, or a file that a run wrote")
-    if facts.get("format") != version:
-        raise BundleError(f"{path} has format {facts.get('format')}, this version reads {version}; update frostline")
+    if facts.get("format") not in range(1, newest + 1):
+        raise BundleError(
+            f"{path} has format {facts.get('format')}, this version reads up to {newest}; update frostline"
+        )
     if metadata.get(SEAL) != _seal(metadata[FACTS], tensors):
         raise BundleError(
             f"{path} is damaged: its content does not match its digest; take another copy, or train again"

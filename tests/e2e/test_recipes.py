@@ -5,7 +5,7 @@ import torch
 import yaml
 
 import frostline
-from frostline.errors import DataError, WeightsError
+from frostline.errors import ConfigError, DataError, WeightsError
 from frostline.recipes.catalog import load_recipe, recipe_names
 
 SMALL = {
@@ -48,10 +48,36 @@ def test_a_flag_goes_before_the_recipe(tiny_folder, tmp_path):
     assert yaml.safe_load(run.folder.config.read_text())["augment"] == "flip"
 
 
-def test_epochs_replace_the_recipes_stages(tiny_folder, tmp_path):
-    settings = {name: value for name, value in smaller("cifar10-best").items() if name != "stages"}
-    run = frostline.train(tiny_folder, recipe="cifar10-best", epochs=1, out=tmp_path / "run", **settings)
-    assert [(stage["stage"], stage["epochs"]) for stage in run.metrics["plan"]] == [(1, 1)]
+def without_stages(name):
+    return {setting: value for setting, value in smaller(name).items() if setting != "stages"}
+
+
+def test_epochs_are_those_of_the_recipes_one_stage(tiny_folder, tmp_path):
+    run = frostline.train(
+        tiny_folder, recipe="cifar10-best", epochs=1, out=tmp_path / "run", **without_stages("cifar10-best")
+    )
+    assert [(stage["part"], stage["epochs"]) for stage in run.metrics["plan"]] == [("block1", 1)]
+
+
+def test_epochs_do_not_say_of_which_of_several_stages(tmp_path):
+    with pytest.raises(ConfigError, match=r'recipe faces-best has --stages "head:2, blocks\.3:6@0\.001", give that'):
+        frostline.train(tmp_path, recipe="faces-best", epochs=3)
+
+
+def test_a_rate_that_no_stage_would_take_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r'lr=0\.1 has no effect: --stages "all:6@1e-3" gives every rate'):
+        frostline.train(tmp_path, recipe="cifar10-resnet18-best", lr=0.1)
+
+
+def test_a_resumed_recipe_agrees_with_what_was_changed_at_its_start(tiny_folder, tmp_path):
+    settings, out = without_stages("cifar10-best"), tmp_path / "run"
+    frostline.train(tiny_folder, recipe="cifar10-best", epochs=1, lr=0.1, out=out, **settings)
+    (out / "metrics.json").unlink()
+    run = frostline.train(tiny_folder, recipe="cifar10-best", epochs=1, out=out, resume=True)
+    assert run.metrics["plan"][0]["lr"] == 0.1
+    (out / "metrics.json").unlink()
+    with pytest.raises(ConfigError, match=r"lr=0\.3 contradicts the interrupted run \(0\.1\)"):
+        frostline.train(tiny_folder, recipe="cifar10-best", lr=0.3, out=out, resume=True)
 
 
 def test_missing_pictures_are_told_with_where_to_get_them(tmp_path):

@@ -88,6 +88,16 @@ def test_losses_agree_step_by_step(case, tiny_folder):
         assert len(set(accuracies.values())) == 1, accuracies
 
 
+@pytest.mark.parametrize("augment", ["flip", pytest.param("flip+pad:2", marks=pytest.mark.slow)])
+def test_the_fitted_head_is_measured_as_every_epoch_is(augment, tiny_folder):
+    """Else the best epoch would be chosen from two kinds of numbers."""
+    settings = {"weights": "imagenet", "head": "linear", "augment": augment, "test_views": "flip"}
+    run = train(tiny_folder, "run", stages="head:1@1e-12", **settings)
+    fitted, after = rows_of(run.folder.results)
+    assert float(fitted["val_loss"]) == pytest.approx(float(after["val_loss"]), rel=1e-5)
+    assert fitted["val_accuracy"] == after["val_accuracy"]
+
+
 @pytest.mark.parametrize("mode", ["off", pytest.param("ram", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("part", "settings"),

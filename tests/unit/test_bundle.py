@@ -68,10 +68,10 @@ def test_a_changed_preprocessing_travels(tmp_path):
 
 
 def test_the_header_says_how_it_was_made(bundle):
-    header, _ = read_sealed(bundle, kind="model", version=1)
+    header, _ = read_sealed(bundle, kind="model", newest=2)
     assert header["facts"] == {"seed": 3}
     assert header["classes"] == list(CLASSES)
-    assert header["format"] == 1
+    assert header["format"] == 2
     assert set(header) >= {"format", "frostline", "network", "classes", "preprocess", "facts"}
     with safe_open(bundle, "pt") as file:
         assert set(file.metadata()) == {"frostline", "seal"}
@@ -132,15 +132,35 @@ def test_foreign_safetensors_are_refused(tmp_path, metadata):
 
 
 def test_a_format_from_the_future_is_refused_by_name(bundle):
-    header, tensors = read_sealed(bundle, kind="model", version=1)
-    write_sealed(bundle, tensors, without_kind(header), kind="model", version=2)
-    with pytest.raises(BundleError, match="has format 2, this version reads 1; update frostline"):
+    header, tensors = read_sealed(bundle, kind="model", newest=2)
+    write_sealed(bundle, tensors, without_kind(header), kind="model", version=3)
+    with pytest.raises(BundleError, match="has format 3, this version reads up to 2; update frostline"):
+        load_model(bundle)
+
+
+def test_the_first_format_loads_as_it_was(bundle):
+    """It knew no resize, mean, deviation and test views of the user's."""
+    header, tensors = read_sealed(bundle, kind="model", newest=2)
+    network = {name: value for name, value in header["network"].items() if name not in {"resize", "mean", "std"}}
+    facts = {name: value for name, value in header["facts"].items() if name != "test_views"}
+    old = without_kind(header) | {"network": network, "facts": facts}
+    pixels = torch.randint(0, 256, (2, *Predictor(bundle).preprocess.input_shape), dtype=torch.uint8)
+    expected = Predictor(bundle).logits(pixels)
+    write_sealed(bundle, tensors, old, kind="model", version=1)
+    assert torch.equal(Predictor(bundle).logits(pixels), expected)
+
+
+def test_test_views_from_the_future_are_refused(bundle):
+    header, tensors = read_sealed(bundle, kind="model", newest=2)
+    facts = header["facts"] | {"test_views": "five"}
+    write_sealed(bundle, tensors, without_kind(header) | {"facts": facts}, kind="model", version=2)
+    with pytest.raises(BundleError, match="measured on views 'five', which this version does not know"):
         load_model(bundle)
 
 
 def test_weights_of_another_network_are_refused(bundle):
-    header, tensors = read_sealed(bundle, kind="model", version=1)
-    write_sealed(bundle, tensors | {"extra": torch.zeros(1)}, without_kind(header), kind="model", version=1)
+    header, tensors = read_sealed(bundle, kind="model", newest=2)
+    write_sealed(bundle, tensors | {"extra": torch.zeros(1)}, without_kind(header), kind="model", version=2)
     with pytest.raises(BundleError, match="the network has no extra"):
         load_model(bundle)
 

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,8 @@ OTHER_FLAGS = {
     "cache verify": ["--cache-dir"],
     "cache prune": ["--limit", "--cache-dir"],
 }
+NEEDS = {"nesterov": {"optimizer": "sgd"}}
+"""What a setting cannot do without."""
 CHANGED = {
     "data": "photos",
     "recipe": "faces-best",
@@ -125,6 +128,14 @@ def flags_of(*names):
     return [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
 
 
+def test_every_switch_can_be_turned_off():
+    """A recipe may have turned it on."""
+    switches = [name for name, field in TrainConfig.model_fields.items() if field.annotation is bool]
+    command = typer.main.get_command(app).commands["train"]
+    off = [option for parameter in command.params for option in parameter.secondary_opts]
+    assert off == [f"--no-{name.replace('_', '-')}" for name in switches] == ["--no-nesterov", "--no-resume"]
+
+
 @pytest.mark.parametrize("command", ["train", "plan"])
 def test_every_flag_of_a_training_is_listed_here(command):
     """A new flag is a decision, not an accident: write it down here and in DESIGN.md."""
@@ -161,8 +172,29 @@ def test_a_flag_reaches_the_settings(name, monkeypatch):
     monkeypatch.setattr(api, "train", lambda data, **given: got.update(given) or type("Run", (), {"metrics": {}}))
     flag = f"--{name.replace('_', '-')}"
     app(["train", "photos", flag, *typed(CHANGED[name])], standalone_mode=False)
-    assert make_config(data="photos", **{name: got[name]}).model_dump(mode="json")[name] == CHANGED[name]
+    assert (
+        make_config(data="photos", **NEEDS.get(name, {}), **{name: got[name]}).model_dump(mode="json")[name]
+        == CHANGED[name]
+    )
     assert set(got) == {"reporter", "config", name}, "a flag that was not used must not be handed on"
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"mean": [0.5, 123.7, 0.4]}, "mean: each number lies between 0 and 1"),
+        ({"mean": [float("nan")]}, "mean: each number lies between 0 and 1"),
+        ({"std": [58.4]}, "std: each number must be above 0, and at most 1"),
+        ({"std": [float("nan")]}, "std: each number must be above 0"),
+        ({"resize": "crop"}, "resize='crop': allowed are the shorter side in pixels, such as 256, and squash"),
+        ({"resize": 0}, "resize=0: allowed are"),
+        ({"nesterov": True}, "nesterov: needs --optimizer sgd and a momentum above 0; or use --no-nesterov"),
+        ({"nesterov": True, "optimizer": "sgd", "momentum": 0}, "nesterov: needs"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(settings, told):
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        make_config(data="photos", **settings)
 
 
 def test_resume_is_a_flag_without_a_value(monkeypatch):

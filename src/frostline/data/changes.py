@@ -12,8 +12,10 @@ from frostline.errors import ConfigError
 Change = Callable[[np.ndarray, int], np.ndarray]
 """Takes uint8 pixels (height, width) or (height, width, 3) and a seed; gives the same shape."""
 
-ALLOWED = "pad:P (shift by up to P pixels), cutout:S (hide a square of side S), randaugment[:OPERATIONS[:MAGNITUDE]]"
-_CHANGE = re.compile(r"(pad|cutout):(\d{1,3})|(randaugment)(?::(\d))?(?::(\d{1,2}))?")
+ALLOWED = (
+    "pad:P (shift by up to P pixels), cutout:S (hide a square of side S), randaugment[:OPERATIONS[:MAGNITUDE]] (to 30)"
+)
+_CHANGE = re.compile(r"(pad|cutout):(\d{1,3})|(randaugment)(?::([1-9])(?::([12]?\d|30))?)?")
 
 
 def parse_change(text: str, fill: Sequence[float] = (0.5,)) -> Change:

@@ -15,7 +15,7 @@ from frostline.network.cuts import Traced, trace_network
 from frostline.network.init import initialise
 from frostline.network.resnet import LAYERS, resnet
 from frostline.network.smallnet import NAME as SMALLNET
-from frostline.network.smallnet import SMALLEST, SmallNet
+from frostline.network.smallnet import SIDE, SMALLEST, SmallNet
 from frostline.network.vgg import NAMES, vgg
 
 LITE0 = "efficientnet_lite0"
@@ -116,7 +116,8 @@ def _builder(name: str) -> Callable[[NetworkSpec], Network]:
 
 
 def _build_own(spec: NetworkSpec) -> Network:
-    preprocess = _sized(Preprocess() if spec.channels == 3 else Preprocess().in_grey(), spec)
+    usual = Preprocess(size=SIDE, resize=SIDE) if spec.model == SMALLNET else Preprocess()
+    preprocess = _sized(usual if spec.channels == 3 else usual.in_grey(), spec)
     options: dict[str, Any] = {"num_classes": spec.classes, "width": spec.width, "in_channels": spec.channels}
     if spec.model in LAYERS:
         _refuse_small_head(spec)

@@ -14,6 +14,8 @@ from torch.nn import functional
 NAME = "smallnet"
 PATCH = 2
 WIDTHS = (64, 256, 256)
+SIDE = 32
+"""Pixels, where none are asked for."""
 SMALLEST = 9
 """The stem and three pools leave nothing of less."""
 
@@ -68,8 +70,7 @@ class SmallNet(nn.Module):
             pictures: some hundreds suffice.
             floor: added to each direction's variance, so that noise is not blown up.
         """
-        patches = functional.unfold(pictures.float().contiguous(), PATCH).transpose(1, 2).flatten(0, 1).double()
-        variances, directions = torch.linalg.eigh(torch.cov(patches.T))
+        variances, directions = torch.linalg.eigh(_patch_covariance(pictures))
         filters = (directions / (variances + floor).sqrt()).T.flip(0).view(-1, *self.whitening.weight.shape[1:])
         with torch.no_grad():
             self.whitening.weight.copy_(torch.cat([filters, -filters]))
@@ -79,3 +80,12 @@ class SmallNet(nn.Module):
         x = self.block3(self.block2(self.block1(self.rectify(self.whitening(x)))))
         logits: Tensor = self.fc(self.pool(x).flatten(1))
         return logits
+
+
+def _patch_covariance(pictures: Tensor) -> Tensor:
+    """Covariance of all patches, float64 (in_channels * PATCH**2, same); few pictures at a time are unfolded."""
+    count, total, products = 0, torch.zeros(()), torch.zeros(())
+    for some in pictures.float().contiguous().split(32):  # type: ignore[no-untyped-call]
+        patches = functional.unfold(some, PATCH).transpose(1, 2).flatten(0, 1).double()
+        count, total, products = count + len(patches), total + patches.sum(dim=0), products + patches.T @ patches
+    return (products - torch.outer(total, total) / count) / (count - 1)

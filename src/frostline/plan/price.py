@@ -140,7 +140,7 @@ def _choose(
     if split.is_whole:
         return "off", "nothing is frozen"
     if not work.rows:
-        return "off", "random views never repeat; flip or crops:K can be stored"
+        return "off", "views drawn anew never repeat; none, flip or crops:K alone can be stored"
     if mode != "auto":
         return mode, "as asked for"
     if not work.missing:

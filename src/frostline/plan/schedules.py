@@ -43,9 +43,9 @@ class Schedule:
                 every, factor = self.values
                 return factor ** (epoch // int(every))
             case "cosine":
-                return _cosine(step, warmup=round(self.values[0] * steps_per_epoch), total=total)
+                return _cosine(step, warmup=_warmup(self.values[0], steps_per_epoch, total), total=total)
             case "linear":
-                return _linear(step, warmup=round(self.values[0] * steps_per_epoch), total=total)
+                return _linear(step, warmup=_warmup(self.values[0], steps_per_epoch, total), total=total)
             case "onecycle":
                 return _onecycle(step, rise=self.values[0], total=total)
             case "plateau":
@@ -87,6 +87,11 @@ def _check(schedule: Schedule, text: str) -> None:
             raise PlanError(
                 f"schedule {text!r}: {value:g} must lie between {low:g} and {high:g}; allowed are {_ALLOWED}"
             )
+
+
+def _warmup(epochs: float, steps_per_epoch: int, total: int) -> int:
+    """Steps of the rise; at most half of the stage, so that a short one comes down again."""
+    return min(round(epochs * steps_per_epoch), total // 2)
 
 
 def _cosine(step: int, *, warmup: int, total: int) -> float:

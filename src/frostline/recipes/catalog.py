@@ -47,11 +47,23 @@ class Measured(_Strict):
     note: str = ""
 
 
-class Ablation(_Strict):
+class Part(_Strict):
     """What a trick is worth: the recipe without it."""
 
     without: Text
     accuracy: Spread
+
+
+class Ablation(_Strict):
+    """What each trick is worth, as measured."""
+
+    data: Text
+    flags: str = ""
+    """Given beside the recipe's own settings."""
+    score: Literal["val", "test"]
+    """Which accuracy."""
+    parts: tuple[Part, ...]
+    """The first is the whole recipe."""
 
 
 class Recipe(_Strict):
@@ -69,7 +81,7 @@ class Recipe(_Strict):
     """What differs from the tutorial, and why."""
     settings: Mapping[str, Any]
     measured: tuple[Measured, ...] = ()
-    ablation: tuple[Ablation, ...] = ()
+    ablation: Ablation | None = None
 
     def command(self) -> str:
         """The command that runs it."""
@@ -89,7 +101,7 @@ def load_recipe(name: str) -> Recipe:
         ConfigError: no recipe has that name.
     """
     shipped = _shipped()
-    if name not in shipped:
+    if not isinstance(name, str) or name not in shipped:
         raise ConfigError(f"no recipe is called {name!r}; there are {', '.join(sorted(shipped))}")
     return Recipe(name=name, **yaml.safe_load(shipped[name].read_text(encoding="utf-8")))
 

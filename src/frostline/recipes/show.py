@@ -5,18 +5,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from frostline.columns import table
-from frostline.recipes.catalog import Measured, Recipe
+from frostline.recipes.catalog import Ablation, Measured, Recipe
 
 WIDTH = 100
+ACCURACY = {"val": "validation", "test": "test"}
 _STICKS = "\0"
 """Stands for a space inside a flag while lines are broken."""
 
 
 def recipe_table(recipes: Sequence[Recipe]) -> str:
     """A line per recipe: what it is, and what it was measured to give."""
-    rows = [(r.name, r.tutorial, r.kind, _accuracy(r), _seconds(r), r.title) for r in recipes]
+    rows = [(r.name, r.tutorial, r.kind, _accuracy(r), _data(r), _seconds(r), r.title) for r in recipes]
     how = "frostline train DATA --recipe NAME runs one, any flag overrides it; frostline recipes NAME shows it whole"
-    return f"{table(('recipe', 'after', 'kind', 'measured', 'time', 'what'), rows, right=(4,))}\n{how}"
+    star = ["* with flags beside it, which frostline recipes NAME tells"] if any(map(_mark, recipes)) else []
+    shown = table(("recipe", "after", "kind", "measured", "on", "time", "what"), rows, right=(5,))
+    return "\n".join([shown, *star, how])
 
 
 def recipe_text(recipe: Recipe) -> str:
@@ -28,7 +31,7 @@ def recipe_text(recipe: Recipe) -> str:
         _settings(recipe.settings),
         _listed("differs from the tutorial", recipe.repaired),
         *[_listed(f"measured on {one.data}", _findings(one)) for one in recipe.measured],
-        _listed("accuracy without", [f"{part.without}: {part.accuracy}" for part in recipe.ablation]),
+        _ablation(recipe.ablation),
     ]
     return "\n".join(part for part in parts if part)
 
@@ -41,12 +44,28 @@ def _accuracy(recipe: Recipe) -> str:
     return ", ".join(f"{name} {spread.mean:.1%}" for name, spread in shown)
 
 
+def _data(recipe: Recipe) -> str:
+    return f"{recipe.measured[0].data}{_mark(recipe)}" if recipe.measured else ""
+
+
+def _mark(recipe: Recipe) -> str:
+    return "*" if recipe.measured and recipe.measured[0].flags else ""
+
+
+def _ablation(ablation: Ablation | None) -> str:
+    if ablation is None:
+        return ""
+    given = f", with {ablation.flags}" if ablation.flags else ""
+    title = f"{ACCURACY[ablation.score]} accuracy on {ablation.data}{given}, without"
+    return _listed(title, [f"{part.without}: {part.accuracy}" for part in ablation.parts])
+
+
 def _seconds(recipe: Recipe) -> str:
     return f"{recipe.measured[0].seconds:,.0f} s" if recipe.measured else ""
 
 
 def _findings(one: Measured) -> list[str]:
-    accuracies = [f"{name} {spread}" for name, spread in (("validation", one.val), ("test", one.test)) if spread]
+    accuracies = [f"{ACCURACY[name]} {spread}" for name, spread in (("val", one.val), ("test", one.test)) if spread]
     found = [*accuracies, f"{one.seconds:,.0f} s, {one.hardware}"]
     return [*found, *([f"with {one.flags}"] if one.flags else []), *([one.note] if one.note else [])]
 

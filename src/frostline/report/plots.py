@@ -49,7 +49,7 @@ def plot_curves(path: Path, rows: Sequence[EpochRow], steps: Sequence[StepRow] =
 
     Args:
         path: of the PNG.
-        rows: all epochs from 1 on.
+        rows: all epochs; 0 is the fitted head.
         steps: all steps.
     """
     figure, (left, right, below) = _figure(11, 7.6, mosaic=[["loss", "accuracy"], ["steps", "steps"]])

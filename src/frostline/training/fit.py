@@ -44,8 +44,6 @@ def fit_depth_head(
         val_MD: as train_ND.
         val_labels_M: int64.
     """
-    some = _some_of(len(train_ND), train_ND.shape[1] * head.linear.out_features)
-    train_ND, train_labels_N = train_ND[some], train_labels_N[some]
     mean_D, scale_D = train_ND.mean(dim=0), _scale(train_ND.std(dim=0), head.widths)
     train_ND, val_MD = (train_ND - mean_D) * scale_D, (val_MD - mean_D) * scale_D
     choices = [
@@ -65,10 +63,16 @@ def fit_depth_head(
     return best
 
 
-def _some_of(count: int, work_per_picture: int) -> Tensor:
-    """Numbers of the pictures that the fit looks at: all, or a fixed random choice of as many as are affordable."""
+def choose_pictures(count: int, work_per_picture: int) -> list[int]:
+    """Give the numbers of the pictures to fit on: all, or a fixed random choice of as many as are affordable.
+
+    Args:
+        count: of all pictures.
+        work_per_picture: channels times classes.
+    """
     affordable = min(MOST_PICTURES, max(1, int(MOST_WORK / work_per_picture)))
-    return torch.randperm(count, generator=torch.Generator().manual_seed(0))[:affordable]
+    chosen: list[int] = torch.randperm(count, generator=torch.Generator().manual_seed(0))[:affordable].tolist()
+    return chosen
 
 
 def _scale(std_D: Tensor, widths: Sequence[int]) -> Tensor:

@@ -1,42 +1,54 @@
 """Start a head from a logistic regression on the activations that its stage is going to use anyway."""
 
 import time
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from frostline.activations.feed import Feed
+from frostline.data.index import Image
+from frostline.data.loader import Request
 from frostline.network.heads import DepthHead
 from frostline.network.splitting import split
-from frostline.training.fit import concatenate, fit_depth_head
+from frostline.training.fit import choose_pictures, concatenate, fit_depth_head
 from frostline.training.history import EpochRow
 from frostline.training.order import base_requests, train_requests
+from frostline.training.scoring import evaluate
 from frostline.training.task import Task, open_feed, stage_requests
 
 
 def fit_head(task: Task) -> EpochRow:
     """Fit the head by logistic regression before the first epoch; what comes out is epoch 0."""
-    start = time.perf_counter()
+    head = task.network.module.get_submodule(task.network.head)
+    assert isinstance(head, DepthHead)
     divided = split(task.traced, task.traced.before("head"))
-    images, val = task.train_images(), task.val_images()
-    shown = train_requests(images, task.views, seed=task.config.seed, epoch=0)
+    val, images = task.val_images(), task.train_images()
+    some = [images[i] for i in choose_pictures(len(images), sum(head.widths) * head.linear.out_features)]
+    shown = train_requests(some, task.views, seed=task.config.seed, epoch=0)
     mode = "disk" if task.config.feature_cache == "auto" else task.config.feature_cache
     feed = open_feed(task, divided, mode if task.views.can_be_stored else "off", stage_requests(task))
+    start = time.perf_counter()
     with task.watch.span("training"):
-        train_ND, val_MD = (concatenate(list(feed.batches([requests]))) for requests in (shown, base_requests(val)))
-        labels_N, labels_M = (torch.tensor([i.label for i in group], device=train_ND.device) for group in (images, val))
-        head = task.network.module.get_submodule(task.network.head)
-        assert isinstance(head, DepthHead)
-        choice = fit_depth_head(head, train_ND, labels_N, val_MD, labels_M)
+        train_ND, labels_N = _features(task, feed, some, shown)
+        choice = fit_depth_head(head, train_ND, labels_N, *_features(task, feed, val, base_requests(val)))
         train_loss, train_accuracy = _score(head, train_ND, labels_N)
-        val_loss, val_accuracy = _score(head, val_MD, labels_M)
+        val_loss, val_accuracy = evaluate(task, divided, feed, val)
     task.reporter.say(
         f"head fitted on {choice.depths} of {len(head.widths)} depths (decay {choice.decay:g}): val {val_accuracy:.1%}"
     )
     seconds = time.perf_counter() - start
     return EpochRow(
-        1, 0, train_loss, train_accuracy, val_loss, val_accuracy, 0.0, seconds, len(images) / seconds, feed.is_stored
+        1, 0, train_loss, train_accuracy, val_loss, val_accuracy, 0.0, seconds, len(some) / seconds, feed.is_stored
     )
+
+
+def _features(task: Task, feed: Feed, images: Sequence[Image], requests: Sequence[Request]) -> tuple[Tensor, Tensor]:
+    """Pooled activations (N, D) of pictures, and their labels (N,); computed in batches where they are not stored."""
+    size = task.config.batch_size
+    features_ND = concatenate(list(feed.batches([requests[i : i + size] for i in range(0, len(requests), size)])))
+    return features_ND, torch.tensor([image.label for image in images], device=features_ND.device)
 
 
 def _score(head: DepthHead, features_ND: Tensor, labels_N: Tensor) -> tuple[float, float]:

@@ -23,7 +23,7 @@ def epoch_line(row: EpochRow, *, stages: int, epoch: int, epochs: int, is_best: 
         stages: of the plan.
         epoch: within the stage, from 1.
         epochs: of the stage.
-        is_best: whether no earlier one was better; marked with a star.
+        is_best: whether it is better than all before it; marked with a star.
     """
     stage, place = f"{row.stage}/{stages}", f"{epoch}/{epochs}"
     return (

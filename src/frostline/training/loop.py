@@ -15,9 +15,9 @@ from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
 from torch import Tensor
 
 from frostline.activations.feed import Feed
-from frostline.config import TrainConfig
 from frostline.data.index import Image
 from frostline.errors import BundleError, DivergedError
+from frostline.network.pooling import channel_axis
 from frostline.network.splitting import Split, split
 from frostline.plan.optimizers import make_optimizer, set_lr
 from frostline.plan.schedules import Schedule, parse_schedule
@@ -207,14 +207,14 @@ def _train_epoch(
         )
         set_lr(run.optimizer.optimizer, lr)
         torch.manual_seed(seed_of(config.seed, "dropout", stage.number, epoch, step, fabric.global_rank))
-        rules = _rules(config, stage.number, epoch, step)
+        rules = _rules(task, run, epoch, step)
         share = len(numbers) * fabric.world_size / len(batches[step])
         result = train_step(
             run.suffix, values, labels[numbers], run.optimizer.optimizer, fabric, rules=rules, share=share
         )
         if run.average:
             run.average.update()
-        sums.append(torch.stack([result.loss, result.correct.to(result.loss.dtype)]))
+        sums.append(torch.stack([result.loss, result.correct]))
         advance(len(batches[step]))
     totals = over_processes(task, torch.stack(sums).double())
     losses = [float(loss) / len(batch) for loss, batch in zip(totals[:, 0], batches, strict=True)]
@@ -222,11 +222,13 @@ def _train_epoch(
     return float(totals[:, 0].sum()) / count, float(totals[:, 1].sum()) / count, lr
 
 
-def _rules(config: TrainConfig, stage: int, epoch: int, step: int) -> Rules:
+def _rules(task: Task, run: StageRun, epoch: int, step: int) -> Rules:
     """How one step learns; what it draws is a function of where it stands."""
-    seed = seed_of(config.seed, "mix", stage, epoch, step)
+    config, picture = task.config, task.network.preprocess.input_shape
+    seed = seed_of(config.seed, "mix", run.stage.number, epoch, step)
     mix = draw_mix(config.mixup, config.cutmix, seed)
-    return Rules(config.label_smoothing, mix, seed, config.clip_grad)
+    axes = tuple(channel_axis(shape, picture) for shape in run.split.cut.shapes)
+    return Rules(config.label_smoothing, mix, seed, axes, config.clip_grad)
 
 
 def _record_steps(history: History, stage: Stage, losses: list[float], lr: float) -> None:

@@ -6,6 +6,7 @@ mixup (arXiv 1806.05236) and its CutMix. Stored or computed anew, the activation
 Shapes: B pictures of a batch.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,8 @@ from frostline.activations.store import Values
 
 Box = tuple[float, float, float, float]
 """Top, left, bottom, right, as shares of the sides."""
+Place = tuple[slice, ...]
+"""The same in a batch of maps, rounded to whole positions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,26 +55,26 @@ def draw_mix(mixup: float, cutmix: float, seed: int) -> Mix:
     return Mix(1 - (bottom - top) * (right - left), (top, left, bottom, right))
 
 
-def mix_values(values: Values, mix: Mix, partners_B: Tensor) -> tuple[Values, float]:
+def mix_values(values: Values, mix: Mix, partners_B: Tensor, channel_axes: Sequence[int]) -> tuple[Values, float]:
     """Mix every value of a batch.
 
     Args:
         values: (B, ...) each; changed nowhere.
         mix: how.
         partners_B: int64, the place of each picture's partner.
+        channel_axes: of each value, the batch not counted: 0 for (B, C, H, W), 2 for (B, H, W, C).
 
     Returns:
         The mixed values, and the share that each picture kept of its own (a box is rounded to whole positions). Values
-        that are no maps (B, C, H, W) have no place for a box and are blended.
+        that are no maps have no place for a box and are blended.
     """
     if mix.box is None:
         return tuple(_blend(value, mix.share, partners_B) for value in values), mix.share
-    boxes = [_rounded(mix.box, value) if value.dim() == 4 else None for value in values]
-    shares = [1 - _area(box, value) for box, value in zip(boxes, values, strict=True) if box]
-    share = shares[0] if shares else mix.share
+    places = [_place(mix.box, value, axis) for value, axis in zip(values, channel_axes, strict=True)]
+    share = next((found[1] for found in places if found), mix.share)
     mixed = [
-        _paste(value, box, partners_B) if box else _blend(value, share, partners_B)
-        for value, box in zip(values, boxes, strict=True)
+        _paste(value, found[0], partners_B) if found else _blend(value, share, partners_B)
+        for value, found in zip(values, places, strict=True)
     ]
     return tuple(mixed), share
 
@@ -85,19 +88,19 @@ def _blend(value: Tensor, share: float, partners_B: Tensor) -> Tensor:
     return torch.lerp(value[partners_B], value, share)
 
 
-def _paste(value: Tensor, box: tuple[slice, slice], partners_B: Tensor) -> Tensor:
+def _paste(value: Tensor, place: Place, partners_B: Tensor) -> Tensor:
     pasted = value.clone()
-    pasted[(..., *box)] = value[partners_B][(..., *box)]
+    pasted[place] = value[partners_B][place]
     return pasted
 
 
-def _rounded(box: Box, value: Tensor) -> tuple[slice, slice]:
-    height, width = value.shape[-2:]
+def _place(box: Box, value: Tensor, channel_axis: int) -> tuple[Place, float] | None:
+    """Where a box lies in maps, and the share of a map outside it; None where the value is no map."""
+    if value.dim() != 4:
+        return None
+    before = 1 if channel_axis == 2 else 2
+    height, width = value.shape[before : before + 2]
     top, left, bottom, right = box
-    return slice(round(top * height), round(bottom * height)), slice(round(left * width), round(right * width))
-
-
-def _area(box: tuple[slice, slice], value: Tensor) -> float:
-    height, width = value.shape[-2:]
-    rows, columns = box
-    return float((rows.stop - rows.start) * (columns.stop - columns.start) / (height * width))
+    rows, columns = slice(round(top * height), round(bottom * height)), slice(round(left * width), round(right * width))
+    covered = (rows.stop - rows.start) * (columns.stop - columns.start) / (height * width)
+    return (*[slice(None)] * before, rows, columns), 1 - covered

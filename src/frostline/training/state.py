@@ -16,7 +16,8 @@ from frostline.errors import BundleError
 from frostline.sealed import Tensors, read_sealed, write_sealed
 from frostline.training.history import History
 
-FORMAT = 1
+FORMAT = 2
+"""Format 1 had no average."""
 GROUPS = ("weights", "best", "moments", "average")
 
 
@@ -63,7 +64,7 @@ def load_state(path: Path) -> State:
         BundleError: it is damaged, or of another format.
     """
     try:
-        facts, tensors = read_sealed(path, kind="state", version=FORMAT)
+        facts, tensors = read_sealed(path, kind="state", newest=FORMAT)
     except BundleError as error:
         raise BundleError(f"cannot resume: {error}; or remove the file to start the run anew") from None
     groups: dict[str, Tensors] = {group: {} for group in GROUPS}

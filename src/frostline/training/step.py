@@ -25,6 +25,8 @@ class Rules:
     """Share of the label spread evenly over all classes (arXiv 1512.00567, section 7)."""
     mix: Mix = NO_MIX
     mix_seed: int = 0
+    channel_axes: tuple[int, ...] = (0,)
+    """Of each value that is mixed, the batch not counted."""
     max_grad_norm: float | None = None
     """Euclidean norm over all parameters, to which a longer gradient is scaled down."""
 
@@ -35,6 +37,7 @@ class StepResult:
 
     loss: Tensor
     correct: Tensor
+    """A mixed picture is right in the share of the label that is named."""
 
 
 def train_step(
@@ -59,22 +62,27 @@ def train_step(
         share: pictures here times processes over pictures in the global batch, so that the averaged gradient is that of
             the mean over the global batch.
     """
-    kept = 1.0
+    answers = [(1.0, labels_B)]
     if rules.mix is not NO_MIX:
         partners_B = partners_of(len(labels_B), rules.mix_seed).to(labels_B.device)
-        values, kept = mix_values(values, rules.mix, partners_B)
-    logits_BK = suffix(*values)
-    loss = functional.cross_entropy(logits_BK.float(), labels_B, label_smoothing=rules.label_smoothing)
-    if kept < 1:
-        other = functional.cross_entropy(logits_BK.float(), labels_B[partners_B], label_smoothing=rules.label_smoothing)
-        loss = kept * loss + (1 - kept) * other
+        values, kept = mix_values(values, rules.mix, partners_B, rules.channel_axes)
+        answers = [(kept, labels_B), (1 - kept, labels_B[partners_B])]
+    logits_BK = suffix(*values).float()
+    loss = torch.stack(
+        [
+            weight * functional.cross_entropy(logits_BK, answer_B, label_smoothing=rules.label_smoothing)
+            for weight, answer_B in answers
+        ]
+    ).sum()
     fabric.backward(loss * share)
     if rules.max_grad_norm is not None:
         nn.utils.clip_grad_norm_(suffix.parameters(), rules.max_grad_norm)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     with torch.no_grad():
-        return StepResult(loss.detach() * len(labels_B), (logits_BK.argmax(dim=1) == labels_B).sum())
+        best_B = logits_BK.argmax(dim=1)
+        correct = torch.stack([weight * (best_B == answer_B).sum() for weight, answer_B in answers]).sum()
+        return StepResult(loss.detach() * len(labels_B), correct)
 
 
 def predict_batches(

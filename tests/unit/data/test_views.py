@@ -105,7 +105,17 @@ def test_every_change_is_a_function_of_its_name(mode):
 
 
 @pytest.mark.parametrize(
-    "text", ["flip+pad", "pad:4", "flip+pad:0", "flip+cutout:x", "flip+", "none+randaugment:2:9:1"]
+    "text",
+    [
+        "flip+pad",
+        "pad:4",
+        "flip+pad:0",
+        "flip+cutout:x",
+        "flip+",
+        "none+randaugment:2:9:1",
+        "none+randaugment:2:31",
+        "none+randaugment:0",
+    ],
 )
 def test_a_change_that_is_not_known_is_refused(text):
     with pytest.raises(ConfigError, match="allowed are"):

@@ -4,6 +4,7 @@ import torch
 from frostline.errors import ModelError
 from frostline.network.build import NetworkSpec, build
 from frostline.network.smallnet import SmallNet
+from frostline.network.splitting import split
 
 
 @pytest.mark.parametrize(("side", "channels"), [(9, 1), (28, 1), (32, 3), (64, 3)])
@@ -43,5 +44,11 @@ def test_the_stem_whitens_what_it_is_computed_from(channels):
 def test_it_can_be_cut_at_every_block():
     network = build(NetworkSpec(model="smallnet", classes=3, image_size=16, width=0.25))
     traced = network.trace()
-    for part in ("block1", "block2", "block3", "head"):
-        assert traced.before(part).name != ""
+    cuts = [traced.before(part) for part in ("all", "block1", "block2", "block3", "head")]
+    assert len({cut.name for cut in cuts}) == 5
+    frozen = dict(split(traced, cuts[1]).prefix.named_parameters())
+    assert set(frozen) == {"whitening.weight"}
+
+
+def test_it_is_made_for_small_pictures():
+    assert build(NetworkSpec(model="smallnet", classes=3)).preprocess.input_shape == (3, 32, 32)

@@ -63,6 +63,15 @@ def test_linear_rises_over_its_warmup_and_falls_to_nothing():
     assert rates[10:] == pytest.approx([(20 - i) / 20 for i in range(20)])
 
 
+@pytest.mark.parametrize("kind", ["linear", "cosine"])
+def test_a_stage_shorter_than_its_warmup_rises_over_half_of_it(kind):
+    rates = ours(f"{kind}:4", steps_per_epoch=5, epochs=2)
+    assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert rates[5] == 1
+    assert rates[6:] == sorted(rates[6:], reverse=True)
+    assert rates[-1] < 0.25
+
+
 @given(share=st.sampled_from([0.1, 0.3, 0.45, 0.9]), epochs=st.integers(1, 12), steps=st.integers(1, 9))
 def test_onecycle_is_torchs(share, epochs, steps):
     total = epochs * steps

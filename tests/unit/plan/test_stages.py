@@ -1,3 +1,5 @@
+from itertools import groupby
+
 import pytest
 import torch
 from torch import nn
@@ -6,7 +8,7 @@ from frostline.config import make_config
 from frostline.errors import PlanError
 from frostline.network.build import NetworkSpec, build
 from frostline.network.splitting import split
-from frostline.plan.optimizers import make_optimizer, set_lr
+from frostline.plan.optimizers import layer_name, make_optimizer, set_lr
 from frostline.plan.stages import freeze, resolve_plan, start_training_mode, trainable
 
 SPECS = {
@@ -134,6 +136,17 @@ def test_layer_decay_slows_each_layer_down_more_the_further_it_is_from_the_head(
     assert set(rates) == {name for name in names.values() if name.startswith(tuple(layers))}
     for name, rate in rates.items():
         assert rate == 0.5 * 0.5 ** layers.index(next(layer for layer in layers if name.startswith(layer))), name
+
+
+@pytest.mark.parametrize("model", ["resnet18", "vgg11_bn", "timm:vit_tiny_patch16_224", "efficientnet_lite0"])
+def test_layer_decay_gives_weight_and_bias_of_a_layer_one_rate(model):
+    module = build(NetworkSpec(model=model, classes=3, head="official")).module
+    names = [name for name, _ in module.named_parameters()]
+    layers = [name for name, _ in groupby(names, key=layer_name)]
+    assert len(layers) == len(set(layers)) > 5, "layers in a row"
+    assert len({layer_name(name) for name in names if name.startswith(("fc.", "classifier.", "head."))}) <= 3
+    for name in names:
+        assert "." not in name or layer_name(name) == layer_name(name.rpartition(".")[0] + ".other")
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])

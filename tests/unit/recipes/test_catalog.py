@@ -7,7 +7,7 @@ from frostline.data.views import parse_views
 from frostline.errors import ConfigError
 from frostline.plan.grammar import parse_stages
 from frostline.plan.schedules import parse_schedule
-from frostline.recipes.catalog import load_recipe, recipe_names
+from frostline.recipes.catalog import Ablation, Measured, Part, Spread, load_recipe, recipe_names
 from frostline.recipes.show import recipe_table, recipe_text
 
 NAMES = (
@@ -54,7 +54,31 @@ def test_a_recipe_is_shown_whole(name):
 
 def test_the_list_names_all():
     text = recipe_table([load_recipe(name) for name in recipe_names()])
-    assert [line.split()[0] for line in text.splitlines()[2:-1]] == list(NAMES)
+    assert [line.split()[0] for line in text.splitlines()[2 : 2 + len(NAMES)]] == list(NAMES)
+
+
+def test_the_list_says_on_what_and_marks_what_had_flags_beside_it():
+    measured = [
+        Measured(data="hands", val=Spread(mean=0.5, low=0.4, high=0.6, n=3), seconds=7, hardware="a", flags=flags)
+        for flags in ("", "--head linear")
+    ]
+    plain, flagged = (load_recipe("faces-best").model_copy(update={"measured": (one,)}) for one in measured)
+    assert re.search(r"val 50\.0%  +hands  +7 s", recipe_table([plain]))
+    assert "*" not in recipe_table([plain])
+    assert re.search(r"val 50\.0%  +hands\*  +7 s", recipe_table([flagged]))
+    assert "* with flags beside it" in recipe_table([flagged])
+
+
+def test_an_ablation_says_what_of():
+    spread = Spread(mean=0.5, low=0.5, high=0.5, n=1)
+    ablation = Ablation(data="hands", flags="--epochs 2", score="test", parts=(Part(without="mixup", accuracy=spread),))
+    text = recipe_text(load_recipe("faces-best").model_copy(update={"ablation": ablation}))
+    assert "  test accuracy on hands, with --epochs 2, without\n    - mixup: 50.0% (one seed)" in text
+
+
+def test_a_name_is_text():
+    with pytest.raises(ConfigError, match="no recipe is called"):
+        load_recipe(["faces-best"])
 
 
 def test_an_unknown_recipe_is_refused_with_those_that_exist():
