@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from frostline.activations.compute import Pictures
+from frostline.data.changes import reflected
 from frostline.data.loader import Finding, Request, default_workers, examine
 from frostline.data.pictures import FileSource, Picture, Source, natural_key
 from frostline.data.preprocess import Preprocess
 from frostline.data.sources import PICTURE_SUFFIXES
-from frostline.data.views import BASE, MIRROR, TEST_VIEWS
+from frostline.data.views import BASE, CENTRED, TEST_VIEWS
 from frostline.errors import BundleError, DataError, WeightsError
 from frostline.files import RunFolder
 from frostline.network.build import Network, NetworkSpec, build
@@ -65,7 +66,7 @@ class Model:
     network: Network
     classes: tuple[str, ...]
     test_views: tuple[str, ...]
-    """Views of a picture over which logits are averaged: the picture, or it and its mirror image."""
+    """Views of a picture over which logits are averaged: names out of `CENTRED`."""
 
 
 def load_model(path: Path) -> Model:
@@ -105,7 +106,7 @@ class Predictor:
         model = load_model(file)
         self.classes = model.classes
         self.preprocess = model.network.preprocess
-        self._mirrors = MIRROR in model.test_views
+        self._views = model.test_views
         self._device = torch.device(device)
         self._forward = _forward(model.network).to(self._device)
 
@@ -137,9 +138,8 @@ class Predictor:
     def logits(self, pixels: Tensor) -> Tensor:
         """Give float32 logits (batch, classes) of uint8 pixels (batch, channels, size, size)."""
         pictures = self.preprocess.normalise(pixels.to(self._device))
-        views = (pictures, pictures.flip(-1)) if self._mirrors else (pictures,)
         with torch.no_grad():
-            return torch.stack([self._forward(view).float() for view in views]).mean(dim=0)
+            return torch.stack([self._forward(seen(pictures, view)).float() for view in self._views]).mean(dim=0)
 
     def examine(self, source: Source, workers: int) -> list[Finding]:
         """Digest every picture of a source, and find which are damaged."""
@@ -155,6 +155,16 @@ class Predictor:
     def _top(self, row: Tensor, topk: int) -> tuple[tuple[str, float], ...]:
         values, places = row.topk(min(topk, len(self.classes)))
         return tuple((self.classes[place], float(value)) for value, place in zip(values, places.tolist(), strict=True))
+
+
+def seen(pictures: Tensor, view: str) -> Tensor:
+    """Give a view, out of `CENTRED`, of pictures (batch, channels, height, width) that are framed already."""
+    mirrored, shift = CENTRED[view]
+    pictures = pictures.flip(-1) if mirrored else pictures
+    for axis in (2, 3) if shift else ():
+        places = torch.from_numpy(reflected(pictures.shape[axis], -shift)).to(pictures.device)
+        pictures = pictures.index_select(axis, places)
+    return pictures
 
 
 def _forward(network: Network) -> torch.nn.Module:

@@ -103,8 +103,10 @@ class TrainConfig(BaseModel):
     mixup: float = Field(0.0, ge=0, description="Alpha of mixup, at the frost line (pixels where nothing is frozen).")
     cutmix: float = Field(0.0, ge=0, description="Alpha of CutMix, likewise; with both, each step takes one of them.")
     ema: float = Field(0.0, ge=0, lt=1, description="Decay of the weights' moving average, which is then what is kept.")
-    test_views: Literal["none", "flip"] = Field(
-        "none", description="Views of a picture whose logits are averaged when measuring and predicting."
+    test_views: Literal["none", "flip", "flip+shift"] = Field(
+        "none",
+        description="Views of a picture whose logits are averaged when measuring and predicting: flip, it and its "
+        "mirror image; flip+shift, both also moved by a pixel, six in all.",
     )
     patience: int | None = Field(None, ge=1, description="Stop a stage after so many epochs without a better one.")
     log: Literal["none", "tensorboard"] = Field(

@@ -27,7 +27,7 @@ from frostline.report.events import open_events
 from frostline.report.plots import plot_batch, plot_confusion, plot_curves
 from frostline.stopwatch import Stopwatch
 from frostline.training.history import EpochRow, History, StepRow, to_csv
-from frostline.training.loop import run_plan
+from frostline.training.loop import Progress, run_plan
 from frostline.training.order import shuffled_batches, train_requests
 from frostline.training.scoring import predict_images
 from frostline.training.state import State, load_state, save_state
@@ -58,7 +58,7 @@ def train_run(config: TrainConfig, reporter: Reporter, watch: Stopwatch) -> tupl
         _introduce(prepared, run)
         with _open_log(task, run, resumed) as log:
             progress = run_plan(replace(task, log=log), resumed=resumed, save=lambda state: _save(task, run, state))
-        metrics = _finish(prepared, run, progress.history, progress.best) if task.fabric.is_global_zero else {}
+        metrics = _finish(prepared, run, progress) if task.fabric.is_global_zero else {}
         fabric.barrier()
         return run, metrics
     finally:
@@ -126,14 +126,14 @@ def _write_tables(run: RunFolder, history: History) -> None:
     write_text(run.steps, to_csv(history.steps, StepRow))
 
 
-def _finish(prepared: Prepared, run: RunFolder, history: History, best: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+def _finish(prepared: Prepared, run: RunFolder, progress: Progress) -> dict[str, Any]:
     """Write the last weights, go back to the best, read validation and test once, write the rest."""
-    task = prepared.task
+    task, history = prepared.task, progress.history
     module, facts = task.network.module, _facts(prepared)
     write_bundle(run.last, task.network, module.state_dict(), task.index.classes, facts)
-    module.load_state_dict(best, strict=False)
+    module.load_state_dict(progress.best, strict=False)
     with task.watch.span("evaluation"):
-        measured = {name: _measure(task, name) for name in ("val", "test") if task.index.of(name)}
+        measured = {name: _measure(task, name, progress.choice) for name in ("val", "test") if task.index.of(name)}
     metrics = _metrics(prepared, history, measured)
     quality = {name: metrics[name]["accuracy"] for name in ("val", "test")}
     write_bundle(run.best, task.network, module.state_dict(), task.index.classes, {**facts, "accuracy": quality})
@@ -150,11 +150,10 @@ def _finish(prepared: Prepared, run: RunFolder, history: History, best: Mapping[
     return metrics
 
 
-def _measure(task: Task, name: SplitName) -> Metrics:
-    """Evaluate the network as it is on one split, frozen layers from the store where the last stage had them there."""
+def _measure(task: Task, name: SplitName, choice: str) -> Metrics:
+    """Evaluate the network as it is on one split, frozen layers from where the last stage had them."""
     divided = split(task.traced, task.plan[-1].cut)
     images = task.index.of(name)
-    choice = "off" if divided.is_whole else {"auto": "disk"}.get(task.config.feature_cache, task.config.feature_cache)
     feed = open_feed(task, divided, choice, test_requests(task, images))
     logits = torch.cat(predict_images(task, divided, feed, images))
     return measure(logits.softmax(dim=1).cpu().numpy(), np.array([i.label for i in images]), task.index.classes)

@@ -5,8 +5,9 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from frostline.bundle import Predictor, load_model, write_bundle
+from frostline.bundle import Predictor, load_model, seen, write_bundle
 from frostline.data.preprocess import Preprocess
+from frostline.data.views import TEST_VIEWS
 from frostline.errors import BundleError, DataError
 from frostline.network.build import NetworkSpec, build
 from frostline.sealed import read_sealed, write_sealed
@@ -148,6 +149,15 @@ def test_the_first_format_loads_as_it_was(bundle):
     expected = Predictor(bundle).logits(pixels)
     write_sealed(bundle, tensors, old, kind="model", version=1)
     assert torch.equal(Predictor(bundle).logits(pixels), expected)
+
+
+@pytest.mark.parametrize("views", ["none", "flip", "flip+shift"])
+def test_logits_are_means_over_the_views_it_was_measured_on(tmp_path, views):
+    plain = Predictor(write(tmp_path / "plain.safetensors"))
+    pixels = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    expected = torch.stack([plain.logits(seen(pixels, view)) for view in TEST_VIEWS[views]]).mean(dim=0)
+    got = Predictor(write(tmp_path / "views.safetensors", test_views=views)).logits(pixels)
+    torch.testing.assert_close(got, expected)
 
 
 def test_test_views_from_the_future_are_refused(bundle):

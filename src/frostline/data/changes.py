@@ -43,13 +43,18 @@ def parse_change(text: str, fill: Sequence[float] = (0.5,)) -> Change:
 
 def _shift(pixels: np.ndarray, most: int, seed: int) -> np.ndarray:
     """Pad by reflection, then crop at random to the size it was."""
-    down, right = np.random.default_rng(seed).integers(-most, most + 1, 2)
-    rows, columns = _reflected(pixels.shape[0], down), _reflected(pixels.shape[1], right)
-    shifted: np.ndarray = pixels[rows][:, columns]
-    return shifted
+    up, left = np.random.default_rng(seed).integers(-most, most + 1, 2)
+    return move(pixels, -up, -left)
 
 
-def _reflected(count: int, shift: int) -> np.ndarray:
+def move(pixels: np.ndarray, down: int, right: int) -> np.ndarray:
+    """Move what pixels (height, width, ...) show; what comes in at the edges is reflected."""
+    rows, columns = reflected(pixels.shape[0], -down), reflected(pixels.shape[1], -right)
+    moved: np.ndarray = pixels[rows][:, columns]
+    return moved
+
+
+def reflected(count: int, shift: int) -> np.ndarray:
     """Where the places 0 to count-1, moved by `shift`, come to lie when the ends reflect."""
     period = max(1, 2 * (count - 1))
     places = (np.arange(count) + shift) % period

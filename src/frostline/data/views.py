@@ -11,15 +11,20 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from frostline.data.changes import ALLOWED, parse_change
+from frostline.data.changes import ALLOWED, move, parse_change
 from frostline.data.preprocess import Preprocess
 from frostline.errors import ConfigError
 from frostline.randomness import seed_of
 
 BASE = "base"
 MIRROR = "mirror"
-TEST_VIEWS = {"none": (BASE,), "flip": (BASE, MIRROR)}
-"""Views whose logits are averaged, by the name of the setting."""
+CENTRED = {
+    **{BASE: (False, 0), MIRROR: (True, 0)},
+    **{"base-up": (False, -1), "mirror-up": (True, -1), "base-down": (False, 1), "mirror-down": (True, 1)},
+}
+"""Views of the centre: whether mirrored, and by how many pixels then moved down and right, edges reflected."""
+TEST_VIEWS = {"none": (BASE,), "flip": (BASE, MIRROR), "flip+shift": tuple(CENTRED)}
+"""Views whose logits are averaged, by the name of the setting (after arXiv 2404.00498, section 3.5)."""
 _SCALE = (0.08, 1.0)
 _ASPECT = (3 / 4, 4 / 3)
 _TRIES = 10
@@ -81,18 +86,19 @@ def parse_views(text: str) -> Views:
 def show(picture: Image.Image, view: str, digest: str, preprocess: Preprocess) -> np.ndarray:
     """Give a view of a decoded picture: uint8 (channels, size, size).
 
-    Resizing and cropping are one step with antialiasing. A view is named by how the picture is framed (`base`,
-    `mirror`, or a seeded random resized crop, flipped every other time, scale 0.08 to 1, aspect 3/4 to 4/3, arXiv
+    Resizing and cropping are one step with antialiasing. A view is named by how the picture is framed (one of
+    `CENTRED`, or a seeded random resized crop, flipped every other time, scale 0.08 to 1, aspect 3/4 to 4/3, arXiv
     1409.4842), and by the changes on top, whose draws its whole name seeds.
     """
     framing, *changes = view.partition("@")[0].split("+")
-    if framing in {BASE, MIRROR}:
-        box, mirrored = _centre_box(picture.size, preprocess), framing == MIRROR
+    if framing in CENTRED:
+        box, (mirrored, shift) = _centre_box(picture.size, preprocess), CENTRED[framing]
     else:
-        box, mirrored = _random_box(picture.size, seed_of(digest, framing))
+        (box, mirrored), shift = _random_box(picture.size, seed_of(digest, framing)), 0
     side = (preprocess.size, preprocess.size)
     pixels = np.asarray(picture.resize(side, Image.Resampling[preprocess.interpolation.upper()], box=box))
     pixels = pixels[:, ::-1] if mirrored else pixels
+    pixels = move(pixels, shift, shift) if shift else pixels
     for number, change in enumerate(changes):
         pixels = parse_change(change, preprocess.mean)(np.ascontiguousarray(pixels), seed_of(digest, view, number))
     planes = pixels[np.newaxis] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)

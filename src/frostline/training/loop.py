@@ -49,6 +49,8 @@ class Progress:
     """Names of all parameters and buffers that the plan trains."""
     frozen: str
     """Digest of all the others."""
+    choice: str = "off"
+    """Where the last stage had its frozen layers from: ram, disk or off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def _start(task: Task, resumed: State | None) -> Progress:
     if resumed.frozen != frozen or set(resumed.weights) != set(names):
         raise BundleError("the starting weights or the plan are not those of the interrupted run; start the run anew")
     module.load_state_dict(resumed.weights, strict=False)
-    return Progress(resumed.history, resumed.best, names, frozen)
+    return Progress(resumed.history, resumed.best, names, frozen, resumed.choice)
 
 
 def _run_stage(task: Task, stage: Stage, progress: Progress, resumed: State | None, save: Save) -> None:
@@ -117,6 +119,7 @@ def _run_stage(task: Task, stage: Stage, progress: Progress, resumed: State | No
     price = price_of(task, stage, divided)
     _announce(task, stage, counts, f"{price.choice}: {price.why}, about {price.seconds:.0f} s")
     choice = resumed.choice if resumed else task.fabric.broadcast(price.choice)  # clocks differ between processes
+    progress.choice = choice
     feed = open_feed(task, divided, choice, stage_requests(task))
     with task.watch.span("training"):
         run = _set_up(task, stage, divided, feed, choice, resumed)

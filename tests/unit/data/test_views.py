@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from frostline.bundle import seen
 from frostline.data.preprocess import Preprocess
-from frostline.data.views import parse_views, show
+from frostline.data.views import BASE, TEST_VIEWS, parse_views, show
 from frostline.errors import ConfigError
 from frostline.files import digest_bytes
 
@@ -75,6 +76,20 @@ def test_a_shift_moves_the_picture_and_reflects_its_border():
         for epoch in range(60)
     ]
     assert {y for y, _ in places} == {x for _, x in places} == set(range(7))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_the_views_measured_on_are_the_same_made_from_a_picture_or_from_its_pixels(mode):
+    image, _ = picture(48, 40, mode)
+    preprocess = PLAIN if mode == "RGB" else PLAIN.in_grey()
+    plain = show(image, BASE, DIGEST, preprocess)
+    views = {view: show(image, view, DIGEST, preprocess) for view in TEST_VIEWS["flip+shift"]}
+    for view, pixels in views.items():
+        made = seen(torch.tensor(plain)[None], view)[0].numpy()
+        assert (made == pixels).all(), view
+    assert len({pixels.tobytes() for pixels in views.values()}) == 6
+    assert (views["base-down"][:, 1:, 1:] == plain[:, :-1, :-1]).all()
+    assert (views["mirror-up"][:, :-1, :-1] == views["mirror"][:, 1:, 1:]).all()
 
 
 def test_cutout_hides_one_square_with_the_mean():
