@@ -71,6 +71,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--score", choices=["val", "test"], default="val")
     parser.add_argument("--gap", action="store_true", help="measure the training pictures too")
+    parser.add_argument("--what", help="DATA as the tables call it (default: the folder's name)")
     parser.add_argument("--epochs", type=int, help="of a recipe with one stage, to cut it short")
     parser.add_argument("--note", default="")
     options = parser.parse_args(shlex.split(given))
@@ -81,7 +82,7 @@ def main() -> None:
         for name, change in WITHOUT[options.recipe].items():
             rows.append({"without": name, **_measure(*run, _changed(flags, change, options.epochs))})
             print(rows[-1], flush=True)
-    result = {"what": options.recipe, "data": Path(options.data).name, "flags": measure.shown(flags)}
+    result = {"what": options.recipe, "data": options.what or Path(options.data).name, "flags": measure.shown(flags)}
     facts = {"score": options.score, "n": options.seeds, "note": options.note}
     measure.write(f"ablation/{options.recipe}", {**result, **facts, "rows": rows})
 

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# All measurements of docs/tutorials/, one after another; on two cores about six hours. Nothing else may run meanwhile.
+#
+#   HYMENOPTERA=D SIGN_DIGITS=D CIFAR=D FASHION=D VGG16=W RESNET18=W benchmarks/measure_tutorials.sh [STEP...]
+#
+# CIFAR is a folder of JPEGs with train/ and test/, FASHION the folder of the four IDX files, VGG16 and RESNET18 weights
+# as safetensors. Long runs are kept under RUNS (default: runs/tutorials) and go on where they were interrupted. Steps:
+# faces ants_bees clothes cifar staged mistakes ablations tables.
+set -eu
+cd "$(dirname "$0")/.."
+RUNS=${RUNS:-runs/tutorials}
+recipes="python benchmarks/tutorial_recipes.py"
+ablation="python benchmarks/ablation.py"
+
+# A run that is kept: NAME, then what stands behind `frostline train`.
+kept() {
+  local out=$RUNS/$1
+  shift
+  if [ -d "$out" ]; then set -- "$@" --resume; fi
+  frostline train "$@" --out "$out"
+}
+
+faces() {
+  $recipes faces-vgg16-frozen "$SIGN_DIGITS" --seeds 3 --loop faces-vgg16-frozen --loop-weights "$VGG16" --steps 2 -- --weights "$VGG16" --head linear
+  $recipes faces-vgg16-frozen "$SIGN_DIGITS" --name faces-vgg16-frozen-one-view --loop faces-vgg16-frozen --loop-weights "$VGG16" --steps 2 --note "without mirrored views" -- --weights "$VGG16" --head linear --augment none
+  $recipes faces-vgg16-thawed "$SIGN_DIGITS" --loop faces-vgg16-thawed --loop-weights "$VGG16" --steps 2 --note "3 of 40 epochs, from a fitted linear head" -- --weights "$VGG16" --head linear --lr 1e-3 --momentum 0.9 --stages block4:3
+  $recipes faces-vgg16-scratch "$SIGN_DIGITS" --note "64 pixels, 5 of 40 epochs" -- --image-size 64 --stages all:5
+  $recipes faces-best "$SIGN_DIGITS" --seeds 3 --loop faces-vgg16-thawed --loop-weights "$VGG16" --steps 1
+}
+
+ants_bees() {
+  $recipes hymenoptera-resnet18-finetune "$HYMENOPTERA" --loop hymenoptera-resnet18-finetune --loop-weights "$RESNET18" --steps 5 -- --weights "$RESNET18"
+  $recipes hymenoptera-resnet18-frozen "$HYMENOPTERA" --seeds 3 --loop hymenoptera-resnet18-frozen --loop-weights "$RESNET18" --steps 5 -- --weights "$RESNET18"
+  $recipes hymenoptera-best "$HYMENOPTERA" --seeds 5 --loop hymenoptera-resnet18-finetune --loop-weights "$RESNET18" --steps 5
+}
+
+clothes() {
+  kept fashion-best "fashion-mnist:$FASHION" --recipe fashion-best
+  $recipes fashion-best fashion-mnist --from "$RUNS/fashion-best" --loop fashion-vgg11 --loop-data "$FASHION" --steps 3
+  kept fashion-vgg11 "fashion-mnist:$FASHION" --recipe fashion-vgg11
+  $recipes fashion-vgg11 fashion-mnist --from "$RUNS/fashion-vgg11" --loop fashion-vgg11 --loop-data "$FASHION" --steps 3
+}
+
+cifar() {
+  kept cifar10-best "$CIFAR" --recipe cifar10-best
+  $recipes cifar10-best "$CIFAR" --what cifar10 --from "$RUNS/cifar10-best" --loop cifar10-vgg16-bn --steps 200
+  kept cifar10-vgg16-bn "$CIFAR" --recipe cifar10-vgg16-bn --epochs 2
+  $recipes cifar10-vgg16-bn "$CIFAR" --what cifar10 --from "$RUNS/cifar10-vgg16-bn" --loop cifar10-vgg16-bn --steps 200 --note "2 of 10 epochs" -- --epochs 2
+}
+
+staged() {
+  kept staged "$CIFAR" --recipe cifar10-resnet18-staged --weights "$RESNET18" --stages "head:5@1e-3, all:5@1e-4" --cache-dir "$RUNS/store-staged"
+  kept frozen "$CIFAR" --recipe cifar10-resnet18-staged --weights "$RESNET18" --stages "head:60@1e-3" --cache-dir "$RUNS/store-frozen"
+  kept scratch "$CIFAR" --recipe cifar10-resnet18-staged --weights none --stages "all:5@1e-3"
+  kept best "$CIFAR" --recipe cifar10-resnet18-best --weights "$RESNET18"
+  python benchmarks/staged_curves.py docs/tutorials/staged.png "frozen=$RUNS/frozen" "staged=$RUNS/staged" "scratch=$RUNS/scratch" "best=$RUNS/best"
+  $recipes cifar10-resnet18-staged "$CIFAR" --what cifar10 --from "$RUNS/staged" --loop cifar10-resnet18-staged --loop-weights "$RESNET18" --steps 5 --note "5 of 35 thawed epochs" -- --weights "$RESNET18" --stages "head:5@1e-3, all:5@1e-4"
+  $recipes cifar10-resnet18-best "$CIFAR" --what cifar10 --from "$RUNS/best" --loop cifar10-resnet18-staged --loop-weights "$RESNET18" --steps 5 -- --weights "$RESNET18"
+}
+
+mistakes() {
+  python benchmarks/tutorial_mistakes.py --sign-digits "$SIGN_DIGITS" --hymenoptera "$HYMENOPTERA" --cifar "$CIFAR" --vgg16 "$VGG16" --resnet18 "$RESNET18"
+}
+
+ablations() {
+  $ablation hymenoptera-best "$HYMENOPTERA" --seeds 5
+  $ablation faces-best "$SIGN_DIGITS" --seeds 2 --score test --gap --note "4 of 6 thawed epochs, 30% held out as test" -- --stages "head:2, blocks.3:4@1e-3" --test 0.3
+  $ablation fashion-best "fashion-mnist:$FASHION" --seeds 1 --epochs 4
+  $ablation cifar10-best "$CIFAR" --what cifar10 --seeds 1 --epochs 5
+  $ablation cifar10-resnet18-best "$CIFAR" --what cifar10 --seeds 1 -- --weights "$RESNET18" --stages all:2@1e-3
+}
+
+tables() {
+  python benchmarks/fill_recipes.py
+  python benchmarks/fill_pages.py
+  python benchmarks/tutorial_recipes.py --table
+}
+
+for step in "${@:-}"; do
+  if [ -n "$step" ]; then "$step"; else faces; ants_bees; clothes; cifar; staged; mistakes; ablations; tables; fi
+done
