@@ -53,7 +53,7 @@ staged() {
   kept frozen "$CIFAR" --recipe cifar10-resnet18-staged --weights "$RESNET18" --stages "head:60@1e-3" --cache-dir "$RUNS/store-frozen"
   kept scratch "$CIFAR" --recipe cifar10-resnet18-staged --weights none --stages "all:5@1e-3"
   kept best "$CIFAR" --recipe cifar10-resnet18-best --weights "$RESNET18"
-  python benchmarks/staged_curves.py docs/tutorials/staged.png "frozen=$RUNS/frozen" "staged=$RUNS/staged" "scratch=$RUNS/scratch" "best=$RUNS/best"
+  python benchmarks/staged_curves.py docs/tutorials/staged.png "frozen only=$RUNS/frozen" "staged=$RUNS/staged" "from scratch=$RUNS/scratch" "cifar10-resnet18-best=$RUNS/best"
   $recipes cifar10-resnet18-staged "$CIFAR" --what cifar10 --from "$RUNS/staged" --loop cifar10-resnet18-staged --loop-weights "$RESNET18" --steps 5 --note "5 of 35 thawed epochs" -- --weights "$RESNET18" --stages "head:5@1e-3, all:5@1e-4"
   $recipes cifar10-resnet18-best "$CIFAR" --what cifar10 --from "$RUNS/best" --loop cifar10-resnet18-staged --loop-weights "$RESNET18" --steps 5 -- --weights "$RESNET18"
 }

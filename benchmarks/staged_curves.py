@@ -21,11 +21,11 @@ def main() -> None:
     axes = figure.subplots()
     for colour, (name, _, folder) in zip(COLOURS, (one.partition("=") for one in named), strict=False):
         seconds, accuracies = curve(Path(folder))
-        axes.plot(seconds, accuracies, color=colour, marker="o", markersize=3.5, label=f"{name} ({accuracies[-1]:.1%})")
+        axes.plot(seconds, accuracies, color=colour, marker="o", markersize=3.5, label=f"{name}: {max(accuracies):.1%}")
     axes.set_xlabel("seconds since the start of the process, evaluation after each epoch included")
     axes.set_ylabel("validation accuracy")
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower right", title="highest")
     figure.savefig(out, dpi=120)
 
 
