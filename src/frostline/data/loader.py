@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -98,10 +99,14 @@ class _Examiner(Dataset[Any]):
 
 
 class _Viewer(Dataset[Any]):
-    """Takes requests, gives a tensor; or, since an error from another process loses its type, a message."""
+    """Takes requests, gives a tensor; or, since an error from another process loses its type, a message.
+
+    Views of one picture that follow each other are made from one decoding.
+    """
 
     def __init__(self, source: Source, preprocess: Preprocess, max_pixels: int) -> None:
         self.source, self.preprocess, self.max_pixels = source, preprocess, max_pixels
+        self.last: tuple[Request, Image.Image] | None = None
 
     def __getitems__(self, requests: Sequence[Request]) -> Tensor | str:
         try:
@@ -110,15 +115,19 @@ class _Viewer(Dataset[Any]):
             return str(error)
 
     def _view(self, request: Request) -> np.ndarray:
+        if self.last is None or (self.last[0].position, self.last[0].digest) != (request.position, request.digest):
+            self.last = request, self._decode(request)
+        return show(self.last[1], request.view, request.digest, self.preprocess)
+
+    def _decode(self, request: Request) -> Image.Image:
         path = self.source.pictures[request.position].path
         try:
             content = self.source.read(request.position)
             if digest_content(content) != request.digest:
                 raise DataError(f"{path} has changed since this run examined it; start the run again")
-            picture = decode(content, channels=self.preprocess.channels, max_pixels=self.max_pixels)
+            return decode(content, channels=self.preprocess.channels, max_pixels=self.max_pixels)
         except DecodeError as error:
             raise DataError(f"{path} cannot be read any more ({error}); start the run again") from None
-        return show(picture, request.view, request.digest, self.preprocess)
 
 
 def _run(dataset: Dataset[Any], batches: Sequence[Any], workers: int, *, total: int) -> Iterator[Any]:

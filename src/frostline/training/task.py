@@ -89,8 +89,9 @@ def stage_requests(task: Task) -> list[Request]:
 
 
 def test_requests(task: Task, images: list[Image]) -> list[Request]:
-    """Every view that measuring asks for."""
-    return [request for view in TEST_VIEWS[task.config.test_views] for request in base_requests(images, view)]
+    """Every view that measuring asks for, those of one picture together."""
+    views = TEST_VIEWS[task.config.test_views]
+    return [Request(image.position, image.digest, view) for image in images for view in views]
 
 
 def price_of(task: Task, stage: Stage, split: Split) -> StagePrice:

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from frostline.data.loader import Request, digest_content, load
+from frostline.data.pictures import Picture
+from frostline.data.preprocess import Preprocess
+from frostline.errors import DataError
+
+PREPROCESS = Preprocess(size=8, resize=8)
+
+
+class Counting:
+    """A source of three pictures in memory that counts how often it is read."""
+
+    def __init__(self):
+        draw = np.random.default_rng(0)
+        self.pixels = [draw.integers(0, 256, (12, 12, 3), dtype=np.uint8) for _ in range(3)]
+        self.pictures = [Picture(f"{i}.png", "a") for i in range(3)]
+        self.reads = []
+
+    def read(self, position):
+        self.reads.append(position)
+        return self.pixels[position]
+
+    def request(self, position, view):
+        return Request(position, digest_content(self.pixels[position]), view)
+
+
+def loaded(source, batches):
+    return [batch.numpy() for batch in load(source, PREPROCESS, batches, max_pixels=1000, workers=0)]
+
+
+def test_views_of_one_picture_are_made_from_one_decoding():
+    source = Counting()
+    views = ("base", "mirror", "crop-0", "crop-1")
+    together = [[source.request(i, view) for i in range(3) for view in views]]
+    (got,) = loaded(source, together)
+    assert source.reads == [0, 1, 2]
+    apart = [[source.request(i, view)] for view in views for i in range(3)]
+    one_by_one = np.concatenate(loaded(source, apart))
+    assert source.reads[3:] == 4 * [0, 1, 2]
+    assert (got.reshape(3, 4, 3, 8, 8) == one_by_one.reshape(4, 3, 3, 8, 8).swapaxes(0, 1)).all()
+
+
+def test_a_picture_that_has_changed_is_told():
+    source = Counting()
+    request = source.request(1, "base")
+    source.pixels[1] = source.pixels[2]
+    with pytest.raises(DataError, match=r"1\.png has changed since this run examined it; start the run again"):
+        loaded(source, [[request]])
