@@ -25,8 +25,8 @@ INTRODUCTION = """\
 Every recipe as measured, beside the tutorial's own loop (`benchmarks/tutorial_loops.py`: float32, its batch size,
 workers and transforms) on the same machine. Made by `benchmarks/tutorial_recipes.py --table`; each row's JSON, with
 flags, versions and hardware, is in `benchmarks/results/tutorials/`. A loop's time is some of its steps times their
-number; a recipe's is a whole process from an empty store. `n` counts seeds. CIFAR-10 is the JPEG copy (quality 75);
-sign-digits stands in for the faces."""
+number; a recipe's is a whole process from an empty store. Pictures per second are those of the last stage's epochs. `n`
+counts seeds. CIFAR-10 is the JPEG copy (quality 75); sign-digits stands in for the faces."""
 HEADER = (
     *("recipe", "data", "plan", "n", "validation", "test", "seconds", "pictures/s"),
     *("loop: seconds (epochs)", "loop: pictures/s", "whole: times faster", "pictures/s: times"),
@@ -91,7 +91,7 @@ def read_run(folder: Path) -> dict[str, Any]:
         "parts": metrics["seconds"],
         "epochs": len(epochs),
         "epoch_seconds": [float(row["seconds"]) for row in epochs],
-        "images_per_second": [float(row["images_per_second"]) for row in epochs],
+        "images_per_second": [float(row["images_per_second"]) for row in epochs if row["stage"] == epochs[-1]["stage"]],
         "counts": metrics["counts"],
         "plan": [f"{stage['stage']}: {stage['part']}, {stage['epochs']} epochs" for stage in metrics["plan"]],
     }
