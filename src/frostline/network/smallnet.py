@@ -85,7 +85,7 @@ class SmallNet(nn.Module):
 def _patch_covariance(pictures: Tensor) -> Tensor:
     """Covariance of all patches, float64 (in_channels * PATCH**2, same); few pictures at a time are unfolded."""
     count, total, products = 0, torch.zeros(()), torch.zeros(())
-    for some in pictures.float().contiguous().split(32):  # type: ignore[no-untyped-call]
+    for some in pictures.float().contiguous().split(32):  # type: ignore[no-untyped-call]  # torch leaves it untyped
         patches = functional.unfold(some, PATCH).transpose(1, 2).flatten(0, 1).double()
         count, total, products = count + len(patches), total + patches.sum(dim=0), products + patches.T @ patches
     return (products - torch.outer(total, total) / count) / (count - 1)

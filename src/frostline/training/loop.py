@@ -15,6 +15,7 @@ from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
 from torch import Tensor
 
 from frostline.activations.feed import Feed
+from frostline.config import TrainConfig
 from frostline.data.index import Image
 from frostline.errors import BundleError, DivergedError
 from frostline.network.pooling import channel_axis
@@ -64,6 +65,8 @@ class StageRun:
     suffix: _FabricModule
     optimizer: _FabricOptimizer
     schedule: Schedule
+    channel_axes: tuple[int, ...]
+    """Of each value that crosses the cut, the batch not counted."""
     average: Average | None
     """Where the settings ask for one; what is measured and kept is then the average."""
 
@@ -148,7 +151,8 @@ def _set_up(task: Task, stage: Stage, divided: Split, feed: Feed, choice: str, r
         average = Average(divided.suffix, task.config.ema, steps=steps, values=values)
     if resumed:
         write_moments(wrapped.optimizer, dict(divided.suffix.named_parameters()), resumed.moments)
-    return StageRun(stage, divided, feed, choice, suffix, wrapped, parse_schedule(task.config.schedule), average)
+    axes = tuple(channel_axis(shape, task.network.preprocess.input_shape) for shape in divided.cut.shapes)
+    return StageRun(stage, divided, feed, choice, suffix, wrapped, parse_schedule(task.config.schedule), axes, average)
 
 
 def _batches(task: Task, stage: Stage, epoch: int) -> list[list[int]]:
@@ -210,7 +214,7 @@ def _train_epoch(
         )
         set_lr(run.optimizer.optimizer, lr)
         torch.manual_seed(seed_of(config.seed, "dropout", stage.number, epoch, step, fabric.global_rank))
-        rules = _rules(task, run, epoch, step)
+        rules = _rules(config, run, epoch, step)
         share = len(numbers) * fabric.world_size / len(batches[step])
         result = train_step(
             run.suffix, values, labels[numbers], run.optimizer.optimizer, fabric, rules=rules, share=share
@@ -225,13 +229,11 @@ def _train_epoch(
     return float(totals[:, 0].sum()) / count, float(totals[:, 1].sum()) / count, lr
 
 
-def _rules(task: Task, run: StageRun, epoch: int, step: int) -> Rules:
+def _rules(config: TrainConfig, run: StageRun, epoch: int, step: int) -> Rules:
     """How one step learns; what it draws is a function of where it stands."""
-    config, picture = task.config, task.network.preprocess.input_shape
     seed = seed_of(config.seed, "mix", run.stage.number, epoch, step)
     mix = draw_mix(config.mixup, config.cutmix, seed)
-    axes = tuple(channel_axis(shape, picture) for shape in run.split.cut.shapes)
-    return Rules(config.label_smoothing, mix, seed, axes, config.clip_grad)
+    return Rules(config.label_smoothing, mix, seed, run.channel_axes, config.clip_grad)
 
 
 def _record_steps(history: History, stage: Stage, losses: list[float], lr: float) -> None:
