@@ -73,6 +73,7 @@ def main() -> None:
     parser.add_argument("--gap", action="store_true", help="measure the training pictures too")
     parser.add_argument("--what", help="DATA as the tables call it (default: the folder's name)")
     parser.add_argument("--epochs", type=int, help="of a recipe with one stage, to cut it short")
+    parser.add_argument("--only", nargs="+", help="the tricks to take away, by the words of the table (default: each)")
     parser.add_argument("--note", default="")
     options = parser.parse_args(shlex.split(given))
     flags = [*shlex.split(rest), *(["--epochs", str(options.epochs)] if options.epochs else [])]
@@ -80,6 +81,8 @@ def main() -> None:
         run = (options, Path(folder))
         rows = [{"without": None, **_measure(*run, flags)}]
         for name, change in WITHOUT[options.recipe].items():
+            if options.only and name not in options.only:
+                continue
             rows.append({"without": name, **_measure(*run, _changed(flags, change, options.epochs))})
             print(rows[-1], flush=True)
     result = {"what": options.recipe, "data": options.what or Path(options.data).name, "flags": measure.shown(flags)}

@@ -115,6 +115,9 @@ class TrainConfig(BaseModel):
     seed: int = Field(0, ge=0, description="Everything random is a function of it.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps.")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="Arithmetic; auto: bf16 where it is fast.")
+    engine: Literal["auto", "torch", "openvino"] = Field(
+        "auto", description="What computes frozen layers; auto: openvino where it is installed and faster here."
+    )
     feature_cache: Literal["auto", "ram", "disk", "off"] = Field(
         "auto", description="Where frozen activations are kept; auto decides by price, ram keeps nothing afterwards."
     )

@@ -3,7 +3,9 @@
 import ctypes
 import logging
 import os
+import platform
 import sys
+from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
@@ -62,6 +64,14 @@ def default_accelerator() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def cpu_name() -> str:
+    """The processor's model, as far as the system tells."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.is_file() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor())
 
 
 def _accelerator(device: str) -> tuple[str, int | list[int]]:

@@ -31,7 +31,7 @@ from frostline.training.loop import Progress, run_plan
 from frostline.training.order import shuffled_batches, train_requests
 from frostline.training.scoring import predict_images
 from frostline.training.state import State, load_state, save_state
-from frostline.training.task import Task, open_feed, test_requests
+from frostline.training.task import Origin, Task, engine_of, open_feed, test_requests
 
 SHOWN_IN_BATCH = 32
 
@@ -154,8 +154,8 @@ def _measure(task: Task, name: SplitName, choice: str) -> Metrics:
     """Evaluate the network as it is on one split, frozen layers from where the last stage had them."""
     divided = split(task.traced, task.plan[-1].cut)
     images = task.index.of(name)
-    feed = open_feed(task, divided, choice, test_requests(task, images))
-    logits = torch.cat(predict_images(task, divided, feed, images))
+    feed = open_feed(task, divided, Origin(engine_of(task, divided), choice), test_requests(task, images))
+    logits = torch.cat(list(predict_images(task, divided, feed, images)))
     return measure(logits.softmax(dim=1).cpu().numpy(), np.array([i.label for i in images]), task.index.classes)
 
 
@@ -176,6 +176,7 @@ def _metrics(prepared: Prepared, history: History, measured: Mapping[str, Metric
         "activations": {
             "rows": len(tally.rows),
             "computed": tally.computed,
+            "engine": tally.engine,
             "bytes": tally.bytes,
             "images_per_second": tally.computed / tally.seconds if tally.seconds else None,
         },

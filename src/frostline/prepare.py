@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 
+from frostline.activations.choosing import Engines
 from frostline.activations.compute import Pictures
 from frostline.config import TrainConfig, parse_bytes
 from frostline.data.index import Index, build_index, class_names
@@ -30,7 +31,7 @@ from frostline.progress import Reporter, Silent
 from frostline.report.events import check_tensorboard
 from frostline.stopwatch import Stopwatch
 from frostline.training.order import base_requests
-from frostline.training.task import Task, price_of
+from frostline.training.task import Task, engine_of, price_of
 
 WHITENED = 1000
 """Pictures from which a network's whitening stem is computed."""
@@ -73,7 +74,10 @@ def prepare(config: TrainConfig, fabric: Fabric, reporter: Reporter, watch: Stop
         _whiten(network.module, pictures, index)
     _check_batches(config, index, fabric, [split(traced, stage.cut).suffix for stage in plan], network.head)
     fits_head = bool(network.spec.taps) and any(key.startswith(network.head) for key in loaded.fresh)
-    task = Task(config, index, network, traced, plan, views, pictures, cache_dir, fabric, reporter, fits_head, watch)
+    engines = Engines(config.engine, network.preprocess, fabric, cache_dir)
+    task = Task(
+        config, index, network, traced, plan, views, pictures, engines, cache_dir, fabric, reporter, fits_head, watch
+    )
     return Prepared(task, loaded)
 
 
@@ -107,7 +111,7 @@ def price_plan(config: TrainConfig, reporter: Reporter, watch: Stopwatch) -> lis
     for stage in task.plan:
         divided = split(task.traced, stage.cut)
         counts = freeze(task.network.module, divided)
-        prices.append((price_of(task, stage, divided), counts))
+        prices.append((price_of(task, stage, divided, engine_of(task, divided)), counts))
     return prices
 
 

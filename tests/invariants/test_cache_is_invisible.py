@@ -26,6 +26,7 @@ VIT = {
 CASES = {
     "resnet18, flip": RESNET | {"augment": "flip"},
     "resnet18, crops, kept statistics": RESNET | {"augment": "crops:3", "batch_norm": "keep"},
+    "resnet18, by OpenVINO": RESNET | {"augment": "flip", "engine": "openvino"},
     "vgg16": VGG | {"model": "vgg16"},
     "vgg11_bn": VGG | {"model": "vgg11_bn", "batch_norm": "train"},
     "vgg11_bn, mlp, flip": VGG | {"model": "vgg11_bn", "head": "mlp", "augment": "flip"},

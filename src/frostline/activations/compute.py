@@ -4,15 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lightning_fabric import Fabric
-from torch import Tensor, fx
+from torch import Tensor
 
+from frostline.activations.engines import Engine
 from frostline.activations.key import row_id
 from frostline.activations.store import Store, Values
 from frostline.data.loader import Request, load
 from frostline.data.pictures import Source
 from frostline.data.preprocess import Preprocess
-from frostline.network.splitting import apply_prefix
 from frostline.progress import Reporter
 
 
@@ -35,9 +34,8 @@ class Pictures:
 def fill(
     store: Store,
     requests: Sequence[Request],
-    prefix: fx.GraphModule,
+    engine: Engine,
     pictures: Pictures,
-    fabric: Fabric,
     reporter: Reporter,
 ) -> int:
     """Compute the rows that a store lacks; an interrupted pass goes on where it was.
@@ -52,8 +50,7 @@ def fill(
         batches = [missing[i : i + pictures.at_once] for i in range(0, len(missing), pictures.at_once)]
         try:
             with reporter.bar(len(missing), "computing frozen layers") as advance:
-                for batch, pixels in zip(batches, pictures.load(batches), strict=True):
-                    values = apply_prefix(prefix, pixels, pictures.preprocess, fabric)
+                for batch, values in zip(batches, engine.run(pictures.load(batches)), strict=True):
                     store.add([row_id(request) for request in batch], _to_rows(values))
                     advance(len(batch))
         finally:

@@ -6,13 +6,13 @@ from typing import Protocol
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, fx
+from torch import Tensor
 
 from frostline.activations.compute import Pictures
+from frostline.activations.engines import Engine
 from frostline.activations.key import row_id
 from frostline.activations.store import Store, Values
 from frostline.data.loader import Request
-from frostline.network.splitting import apply_prefix
 
 
 class Feed(Protocol):
@@ -45,16 +45,15 @@ class StoredFeed:
 class DirectFeed:
     """Computes the frozen layers anew for every batch."""
 
-    prefix: fx.GraphModule
+    engine: Engine
     pictures: Pictures
     fabric: Fabric
     is_stored: bool = False
 
     def batches(self, requests: Sequence[Sequence[Request]]) -> Iterator[Values]:
         """Give each batch's values."""
-        for pixels in self.pictures.load(requests):
-            values = apply_prefix(self.prefix, pixels, self.pictures.preprocess, self.fabric)
-            yield tuple(map(_arranged, values))
+        for values in self.engine.run(self.pictures.load(requests)):
+            yield tuple(_arranged(value.to(self.fabric.device)) for value in values)
 
 
 def _arranged(value: Tensor) -> Tensor:

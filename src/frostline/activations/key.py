@@ -45,7 +45,7 @@ class StoreKey:
         return blake3(text.encode()).hexdigest(length=16)
 
 
-def key_of(split: Split, preprocess: Preprocess, precision: str) -> StoreKey:
+def key_of(split: Split, preprocess: Preprocess, precision: str, engine: str) -> StoreKey:
     """Digest what a prefix's activations depend on.
 
     Raises:
@@ -53,12 +53,21 @@ def key_of(split: Split, preprocess: Preprocess, precision: str) -> StoreKey:
     """
     return StoreKey(
         weights=digest_tensors(split.prefix.state_dict()),
-        graph=blake3(_graph_text(split.prefix).encode()).hexdigest(),
+        graph=graph_digest(split.prefix),
         cut=split.cut.name,
         preprocess=json.dumps(asdict(preprocess), sort_keys=True),
         precision=precision,
-        engine=f"torch {torch.__version__}",
+        engine=engine,
     )
+
+
+def graph_digest(module: fx.GraphModule) -> str:
+    """Digest what a graph computes, its weights left out.
+
+    Raises:
+        CacheError: something in it cannot be digested.
+    """
+    return blake3(_graph_text(module).encode()).hexdigest()
 
 
 def row_id(request: Request) -> bytes:

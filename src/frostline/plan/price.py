@@ -9,11 +9,13 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from frostline.data.preprocess import Preprocess
-from frostline.network.splitting import Split, apply_prefix
+from frostline.network.splitting import Split
 from frostline.plan.stages import Stage
 
 PROBE_PICTURES = 8
+"""With which timing begins."""
+MOMENT = 0.2
+"""Seconds that a timing is to fill, so that what a step costs beside its pictures is shared by as many as in a step."""
 RAM_LIMIT = 10**9
 """Stores up to this many bytes are read into memory."""
 READ_BYTES_PER_SECOND = 1e9
@@ -67,47 +69,56 @@ class Workload:
     missing: int
 
 
-def time_stage(
-    split: Split, pixels: Tensor, preprocess: Preprocess, fabric: Fabric, *, stored: bool
-) -> tuple[Timing, int]:
-    """Time the stage's parts on a few pictures; gradients are discarded, batch statistics restored.
+def seconds_per_picture(work: Callable[[int], object], most: int, fabric: Fabric) -> float:
+    """Time work on growing numbers of pictures, until it fills a moment: few pictures say little of a large batch.
+
+    Args:
+        work: does something with so many pictures.
+        most: pictures at which to stop.
+        fabric: whose device to wait for.
+    """
+    count = min(PROBE_PICTURES, most)
+    while True:
+        seconds = _seconds(partial(work, count), fabric)
+        if seconds >= MOMENT or count == most:
+            return seconds / count
+        count = min(4 * count, most)
+
+
+def time_suffix(split: Split, values: Sequence[Tensor], fabric: Fabric) -> tuple[float, float]:
+    """Time a training step and an evaluation, in seconds per picture; gradients are discarded, statistics restored.
 
     Args:
         split: of the stage; frozen already.
-        pixels: uint8 (batch, channels, height, width).
-        preprocess: normalisation.
+        values: what crosses the cut, (batch, ...) each, for as many pictures as a step takes.
         fabric: device and precision.
-        stored: all rows are there already, so the prefix need not be timed; it counts as nothing.
-
-    Returns:
-        Seconds per picture (decoding left at 0), and the bytes of one row.
     """
-    count = len(pixels)
-    if stored:
-        values = tuple(torch.zeros(count, *shape, device=fabric.device) for shape in split.cut.shapes)
-        prefix = 0.0
-    else:
-        run = partial(apply_prefix, split.prefix, pixels, preprocess, fabric)
-        values, prefix = run(), _seconds(run, fabric) / count
+    most = len(values[0])
     buffers = {name: buffer.clone() for name, buffer in split.suffix.named_buffers()}
     split.suffix.train()
-    train = _seconds(partial(_train_once, split.suffix, values, fabric), fabric) / count
+    train = seconds_per_picture(lambda count: _train_once(split.suffix, _first(values, count), fabric), most, fabric)
     split.suffix.zero_grad(set_to_none=True)
     _restore(split.suffix, buffers)
     split.evaluating.eval()
-    evaluate = _seconds(partial(_evaluate_once, split.evaluating, values, fabric), fabric) / count
-    return Timing(0.0, prefix, train, evaluate), sum(value.nbytes for value in values) // count
+    evaluate = seconds_per_picture(
+        lambda count: _evaluate_once(split.evaluating, _first(values, count), fabric), most, fabric
+    )
+    return train, evaluate
+
+
+def _first(values: Sequence[Tensor], count: int) -> list[Tensor]:
+    return [value[:count].clone() for value in values]  # an in-place ReLU may come first
 
 
 def _train_once(suffix: nn.Module, values: Sequence[Tensor], fabric: Fabric) -> None:
     with fabric.autocast():
-        logits = suffix(*(value.clone() for value in values))  # an in-place ReLU may come first
+        logits = suffix(*values)
     logits.float().logsumexp(dim=1).mean().backward()
 
 
 def _evaluate_once(suffix: nn.Module, values: Sequence[Tensor], fabric: Fabric) -> None:
     with torch.no_grad(), fabric.autocast():
-        suffix(*(value.clone() for value in values))
+        suffix(*values)
 
 
 def price_stage(

@@ -34,7 +34,7 @@ from frostline.training.order import share_of, shuffled_batches, train_requests
 from frostline.training.scoring import evaluate, over_processes
 from frostline.training.state import State, read_moments, write_moments
 from frostline.training.step import Rules, train_step
-from frostline.training.task import Task, open_feed, price_of, stage_requests
+from frostline.training.task import Origin, Task, engine_of, open_feed, price_of, stage_requests
 
 SAVE_SECONDS = 10.0
 
@@ -61,7 +61,7 @@ class StageRun:
     stage: Stage
     split: Split
     feed: Feed
-    choice: str
+    origin: Origin
     suffix: _FabricModule
     optimizer: _FabricOptimizer
     schedule: Schedule
@@ -115,17 +115,19 @@ def _start(task: Task, resumed: State | None) -> Progress:
 
 
 def _run_stage(task: Task, stage: Stage, progress: Progress, resumed: State | None, save: Save) -> None:
+    divided = split(task.traced, stage.cut)
+    engine = engine_of(task, divided, resumed.engine if resumed else None)
     if resumed and resumed.epoch >= stage.epochs:
         return
-    divided = split(task.traced, stage.cut)
     counts = freeze(task.network.module, divided)
-    price = price_of(task, stage, divided)
-    _announce(task, stage, counts, f"{price.choice}: {price.why}, about {price.seconds:.0f} s")
+    price = price_of(task, stage, divided, engine)
+    _announce(task, stage, counts, f"{price.choice}: {price.why}, about {price.seconds:.0f} s, by {engine.name}")
     choice = resumed.choice if resumed else task.fabric.broadcast(price.choice)  # clocks differ between processes
+    origin = Origin(engine, choice)
     progress.choice = choice
-    feed = open_feed(task, divided, choice, stage_requests(task))
+    feed = open_feed(task, divided, origin, stage_requests(task))
     with task.watch.span("training"):
-        run = _set_up(task, stage, divided, feed, choice, resumed)
+        run = _set_up(task, stage, divided, feed, origin, resumed)
         saved = time.monotonic()
         for epoch in range(resumed.epoch if resumed else 0, stage.epochs):
             if _is_stopped(task, stage, progress):
@@ -141,7 +143,7 @@ def _run_stage(task: Task, stage: Stage, progress: Progress, resumed: State | No
         save(_state(task, run, progress, stage.number, stage.epochs))
 
 
-def _set_up(task: Task, stage: Stage, divided: Split, feed: Feed, choice: str, resumed: State | None) -> StageRun:
+def _set_up(task: Task, stage: Stage, divided: Split, feed: Feed, origin: Origin, resumed: State | None) -> StageRun:
     optimizer = make_optimizer(task.config, stage, divided)
     suffix, wrapped = task.fabric.setup(divided.suffix, optimizer)
     average = None
@@ -152,7 +154,7 @@ def _set_up(task: Task, stage: Stage, divided: Split, feed: Feed, choice: str, r
     if resumed:
         write_moments(wrapped.optimizer, dict(divided.suffix.named_parameters()), resumed.moments)
     axes = tuple(channel_axis(shape, task.network.preprocess.input_shape) for shape in divided.cut.shapes)
-    return StageRun(stage, divided, feed, choice, suffix, wrapped, parse_schedule(task.config.schedule), axes, average)
+    return StageRun(stage, divided, feed, origin, suffix, wrapped, parse_schedule(task.config.schedule), axes, average)
 
 
 def _batches(task: Task, stage: Stage, epoch: int) -> list[list[int]]:
@@ -274,7 +276,8 @@ def _state(task: Task, run: StageRun, progress: Progress, stage: int, epoch: int
         moments=read_moments(run.optimizer.optimizer, names),
         average=dict(run.average.values) if run.average else {},
         frozen=progress.frozen,
-        choice=run.choice,
+        choice=run.origin.choice,
+        engine=run.origin.engine.kind,
     )
 
 

@@ -1,5 +1,7 @@
 """Score the network on a split: loss and accuracy, or all logits."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -8,9 +10,8 @@ from frostline.activations.feed import Feed
 from frostline.data.index import Image
 from frostline.data.views import TEST_VIEWS
 from frostline.network.splitting import Split
-from frostline.training.order import base_requests
 from frostline.training.step import predict_batches
-from frostline.training.task import Task
+from frostline.training.task import Task, test_requests
 
 EVALUATION_BATCH = 64
 
@@ -30,14 +31,14 @@ def evaluate(task: Task, divided: Split, feed: Feed, images: list[Image]) -> tup
     return loss / len(images), correct / len(images)
 
 
-def predict_images(task: Task, divided: Split, feed: Feed, images: list[Image]) -> list[Tensor]:
-    """Logits of pictures, in batches: the mean over the run's test views."""
-    per_view = []
-    for view in TEST_VIEWS[task.config.test_views]:
-        requests = base_requests(images, view)
-        batches = [requests[i : i + EVALUATION_BATCH] for i in range(0, len(requests), EVALUATION_BATCH)]
-        per_view.append(predict_batches(divided.evaluating, feed, batches, task.fabric))
-    return [torch.stack(logits).mean(dim=0) for logits in zip(*per_view, strict=True)]
+def predict_images(task: Task, divided: Split, feed: Feed, images: list[Image]) -> Iterator[Tensor]:
+    """Logits of pictures, in batches: the mean over the run's test views, which are computed together."""
+    views = len(TEST_VIEWS[task.config.test_views])
+    requests = test_requests(task, images)
+    step = views * max(1, EVALUATION_BATCH // views)
+    batches = [requests[i : i + step] for i in range(0, len(requests), step)]
+    for logits in predict_batches(divided.evaluating, feed, batches, task.fabric):
+        yield logits.view(-1, views, logits.shape[1]).mean(dim=1)
 
 
 def over_processes(task: Task, sums: Tensor) -> Tensor:

@@ -16,8 +16,8 @@ from frostline.errors import BundleError
 from frostline.sealed import Tensors, read_sealed, write_sealed
 from frostline.training.history import History
 
-FORMAT = 2
-"""Format 1 had no average."""
+FORMAT = 3
+"""Format 1 had no average, format 2 no engine: torch alone."""
 GROUPS = ("weights", "best", "moments", "average")
 
 
@@ -42,6 +42,8 @@ class State:
     """Digest of all that the plan never trains."""
     choice: str
     """Where the stage's frozen layers came from: stored and computed values may differ in the last bit."""
+    engine: str = "torch"
+    """What kind computed them: torch or openvino."""
 
 
 def save_state(path: Path, state: State) -> None:
@@ -52,6 +54,7 @@ def save_state(path: Path, state: State) -> None:
         "epoch": state.epoch,
         "frozen": state.frozen,
         "choice": state.choice,
+        "engine": state.engine,
         "history": state.history.to_json(),
     }
     write_sealed(path, tensors, facts, kind="state", version=FORMAT)
@@ -78,6 +81,7 @@ def load_state(path: Path) -> State:
         **groups,
         frozen=facts["frozen"],
         choice=facts["choice"],
+        engine=facts.get("engine", "torch"),
     )
 
 

@@ -3,16 +3,20 @@
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from lightning_fabric import Fabric
+from torch import Tensor
 
+from frostline.activations.choosing import Engines
 from frostline.activations.compute import Pictures, fill, row_bytes
+from frostline.activations.engines import Engine
 from frostline.activations.feed import DirectFeed, Feed, StoredFeed
 from frostline.activations.housekeeping import prune_stores, store_home
-from frostline.activations.key import key_of, row_id
-from frostline.activations.store import DiskStore, RamStore, Store, copy_to_ram
+from frostline.activations.key import StoreKey, key_of, row_id
+from frostline.activations.store import DiskStore, RamStore, Store, Values, copy_to_ram
 from frostline.config import TrainConfig, parse_bytes
 from frostline.data.index import Image, Index
 from frostline.data.loader import Request
@@ -21,12 +25,23 @@ from frostline.hardware import precision_name
 from frostline.network.build import Network
 from frostline.network.cuts import Traced
 from frostline.network.splitting import Split
-from frostline.plan.price import PROBE_PICTURES, RAM_LIMIT, StagePrice, Workload, price_stage, time_stage
+from frostline.plan.price import (
+    RAM_LIMIT,
+    StagePrice,
+    Timing,
+    Workload,
+    price_stage,
+    seconds_per_picture,
+    time_suffix,
+)
 from frostline.plan.stages import Stage
 from frostline.progress import Reporter
 from frostline.stopwatch import Stopwatch
 from frostline.training.history import History
 from frostline.training.order import all_requests, base_requests
+
+SAMPLE_PICTURES = 16
+"""Decoded to time a stage."""
 
 
 @dataclass(slots=True)
@@ -37,9 +52,20 @@ class Tally:
     """Rows that the run used, each with the key of its store."""
     computed: int = 0
     """Rows among them that were not stored before."""
+    engine: str = ""
+    """What computed the rows read last, with its version."""
     bytes: int = 0
     seconds: float = 0.0
     """Spent computing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a stage's frozen layers come from."""
+
+    engine: Engine
+    choice: str
+    """Kept in ram, on disk, or off: computed anew."""
 
 
 @dataclass(slots=True)
@@ -61,6 +87,7 @@ class Task:
     plan: tuple[Stage, ...]
     views: Views
     pictures: Pictures
+    engines: Engines
     cache_dir: Path
     fabric: Fabric
     reporter: Reporter
@@ -94,41 +121,70 @@ def test_requests(task: Task, images: list[Image]) -> list[Request]:
     return [Request(image.position, image.digest, view) for image in images for view in views]
 
 
-def price_of(task: Task, stage: Stage, split: Split) -> StagePrice:
+def engine_of(task: Task, split: Split, kind: str | None = None) -> Engine:
+    """Give what computes a split's frozen layers; `kind` settles which, where it is not chosen yet."""
+    shown = sum(stage.epochs for stage in task.plan) * (len(task.train_images()) + len(task.val_images()))
+    pictures = len(stage_requests(task)) or shown
+    return task.engines.of(split, lambda: _sample(task), pictures, kind)
+
+
+def _sample(task: Task) -> Tensor:
+    """A batch of pixels (batch, channels, height, width): some pictures, repeated where a batch takes more."""
+    (pixels,) = task.pictures.load([base_requests(task.train_images()[:SAMPLE_PICTURES])])
+    return _repeated(pixels, task.config.batch_size)
+
+
+def _repeated(value: Tensor, rows: int) -> Tensor:
+    return value[torch.arange(rows) % len(value)]
+
+
+def price_of(task: Task, stage: Stage, split: Split, engine: Engine) -> StagePrice:
     """Time a stage's parts for a moment and choose where its frozen layers come from."""
     requests = stage_requests(task)
-    missing = _missing(task, split, requests)
+    missing = _missing(task, split, engine, requests)
     work = Workload(len(task.train_images()), len(task.val_images()), len(requests), missing)
-    some = base_requests(task.train_images()[:PROBE_PICTURES])
+    if requests and not missing:
+        rows = [row_id(request) for request in requests[: task.config.batch_size]]
+        values, decode, prefix = _open_store(task, split, Origin(engine, "disk")).read(rows), 0.0, 0.0
+    else:
+        values, decode, prefix = _time_frozen(task, engine)
+    train, evaluate = time_suffix(split, [value.to(task.fabric.device) for value in values], task.fabric)
+    timing = Timing(decode, prefix, train, evaluate)
+    return price_stage(stage, split, work, timing, row_bytes(values), mode=task.config.feature_cache, room=_room(task))
+
+
+def _time_frozen(task: Task, engine: Engine) -> tuple[Values, float, float]:
+    """Decode and compute some pictures; give a batch of values, and seconds per picture of both parts."""
     start = time.perf_counter()
-    (pixels,) = task.pictures.load([some])
-    decode = (time.perf_counter() - start) / len(some) / max(1, task.pictures.workers)
-    timing, row_bytes = time_stage(
-        split, pixels, task.pictures.preprocess, task.fabric, stored=bool(requests) and not missing
-    )
-    timing = replace(timing, decode=decode)
-    return price_stage(stage, split, work, timing, row_bytes, mode=task.config.feature_cache, room=_room(task))
+    pixels = _sample(task)
+    decode = (time.perf_counter() - start) / min(len(pixels), SAMPLE_PICTURES) / max(1, task.pictures.workers)
+    computed: list[Values] = []
+
+    def compute(count: int) -> None:
+        computed[:] = engine.run([pixels[:count]])
+
+    prefix = seconds_per_picture(compute, len(pixels), task.fabric)
+    return tuple(_repeated(value, len(pixels)) for value in computed[0]), decode, prefix
 
 
-def open_feed(task: Task, split: Split, choice: str, requests: Sequence[Request]) -> Feed:
+def open_feed(task: Task, split: Split, origin: Origin, requests: Sequence[Request]) -> Feed:
     """Make the feed of a stage, computing and storing the rows that are missing.
 
     Args:
         task: the run's.
         split: the stage's.
-        choice: ram, disk or off, as priced.
+        origin: of its frozen layers.
         requests: all that will be asked of the feed.
 
     Raises:
         CacheError: nothing can be stored, and it was not left to us to choose.
     """
-    direct = DirectFeed(split.prefix, task.pictures, task.fabric)
-    if choice == "off" or not requests:
-        return direct
-    store = _open_store(task, split, choice)
+    if origin.choice == "off" or not requests:
+        return DirectFeed(origin.engine, task.pictures, task.fabric)
+    store = _open_store(task, split, origin)
     start = time.perf_counter()
     with task.watch.span("activations"):
-        computed = fill(store, requests, split.prefix, task.pictures, task.fabric, task.reporter)
+        computed = fill(store, requests, origin.engine, task.pictures, task.reporter)
         rows = [row_id(request) for request in requests]
         per_row = row_bytes(store.read(rows[:1]))
         if isinstance(store, DiskStore):
@@ -137,30 +193,33 @@ def open_feed(task: Task, split: Split, choice: str, requests: Sequence[Request]
                 store = copy_to_ram(store, rows)
     fresh = {task.last_store.digest.encode() + row for row in rows} - task.tally.rows
     task.tally.rows |= fresh
+    task.tally.engine = origin.engine.name
     task.tally.bytes += per_row * len(fresh)
     task.tally.computed += computed
     task.tally.seconds += time.perf_counter() - start if computed else 0.0
     return StoredFeed(store, task.fabric)
 
 
-def _open_store(task: Task, split: Split, choice: str) -> Store:
-    key = key_of(split, task.pictures.preprocess, precision_name(task.fabric))
-    last = task.last_store
+def _key(task: Task, split: Split, engine: Engine) -> StoreKey:
+    return key_of(split, task.pictures.preprocess, precision_name(task.fabric), engine.name)
+
+
+def _open_store(task: Task, split: Split, origin: Origin) -> Store:
+    key, last = _key(task, split, origin.engine), task.last_store
     if last.store is None or last.digest != key.digest():
-        last.store = RamStore() if choice == "ram" else DiskStore(store_home(task.cache_dir), key, task.reporter)
+        last.store = RamStore() if origin.choice == "ram" else DiskStore(store_home(task.cache_dir), key, task.reporter)
         last.digest = key.digest()
     return last.store
 
 
-def _missing(task: Task, split: Split, requests: Sequence[Request]) -> int:
+def _missing(task: Task, split: Split, engine: Engine, requests: Sequence[Request]) -> int:
     """How many of the requested rows are not on disk yet."""
     rows = {row_id(request) for request in requests}
     if not rows or split.is_whole or task.config.feature_cache in {"ram", "off"}:
         return len(rows)
-    key = key_of(split, task.pictures.preprocess, precision_name(task.fabric))
-    if not (store_home(task.cache_dir) / key.digest()).is_dir():
+    if not (store_home(task.cache_dir) / _key(task, split, engine).digest()).is_dir():
         return len(rows)
-    store = _open_store(task, split, "disk")
+    store = _open_store(task, split, Origin(engine, "disk"))
     return sum(row not in store for row in rows)
 
 

@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from frostline.activations.compute import Pictures, fill, row_bytes
+from frostline.activations.engines import TorchEngine
 from frostline.activations.feed import DirectFeed, StoredFeed
 from frostline.activations.key import key_of, row_id
 from frostline.activations.store import DiskStore, RamStore
@@ -60,72 +61,73 @@ def world(tmp_path_factory):
     divided = split(traced, traced.before("layer2"))
     digests = [digest_file(root / picture.path) for picture in source.pictures]
     requests = [Request(i, digest, view) for view in ("base", "mirror") for i, digest in enumerate(digests)]
-    return divided, requests, Pictures(source, network.preprocess, 10**6, 0, at_once=4), make_fabric("cpu", "fp32")
+    engine = TorchEngine(divided.prefix, network.preprocess, make_fabric("cpu", "fp32"))
+    return divided, requests, Pictures(source, network.preprocess, 10**6, 0, at_once=4), engine
 
 
 def direct(world, requests):
-    divided, _, pictures, fabric = world
-    return next(DirectFeed(divided.prefix, pictures, fabric).batches([requests]))
+    _, _, pictures, engine = world
+    return next(DirectFeed(engine, pictures, engine.fabric).batches([requests]))
 
 
 def test_all_rows_are_computed_once(world):
-    divided, requests, pictures, fabric = world
+    _, requests, pictures, engine = world
     store, reporter = RamStore(), Counting()
-    assert fill(store, requests, divided.prefix, pictures, fabric, reporter) == 20
+    assert fill(store, requests, engine, pictures, reporter) == 20
     assert (reporter.bars, reporter.done) == ([20], 20)
     (stored,) = store.read([row_id(request) for request in requests])
     (expected,) = direct(world, requests)
     torch.testing.assert_close(stored, expected)
     assert not torch.equal(stored[:10], stored[10:]), "a mirrored picture differs"
     again = Counting()
-    assert fill(store, requests, divided.prefix, pictures, fabric, again) == 0
+    assert fill(store, requests, engine, pictures, again) == 0
     assert again.bars == []
 
 
 def test_only_missing_rows_are_computed(world):
-    divided, requests, pictures, fabric = world
+    _, requests, pictures, engine = world
     store, reporter = RamStore(), Counting()
-    fill(store, requests[:7], divided.prefix, pictures, fabric, Silent())
-    assert fill(store, requests[3:12], divided.prefix, pictures, fabric, reporter) == 5
+    fill(store, requests[:7], engine, pictures, Silent())
+    assert fill(store, requests[3:12], engine, pictures, reporter) == 5
     assert reporter.done == 5
     torch.testing.assert_close(store.read([row_id(r) for r in requests[:12]]), direct(world, requests[:12]))
 
 
 def test_pictures_of_the_same_content_share_a_row(world):
-    divided, requests, pictures, fabric = world
+    _, requests, pictures, engine = world
     reporter = Counting()
-    assert fill(RamStore(), [*requests[:3], requests[0]], divided.prefix, pictures, fabric, reporter) == 3
+    assert fill(RamStore(), [*requests[:3], requests[0]], engine, pictures, reporter) == 3
 
 
 def test_an_interrupted_pass_keeps_what_it_finished_and_goes_on(world, tmp_path):
-    divided, requests, pictures, fabric = world
-    key = key_of(divided, pictures.preprocess, "fp32")
+    divided, requests, pictures, engine = world
+    key = key_of(divided, pictures.preprocess, "fp32", engine.name)
     store = DiskStore(tmp_path, key, Silent())
     with pytest.raises(KeyboardInterrupt):
-        fill(store, requests, divided.prefix, pictures, fabric, Counting(interrupt_after=8))
+        fill(store, requests, engine, pictures, Counting(interrupt_after=8))
     store = DiskStore(tmp_path, key, Silent())
     assert [row_id(request) in store for request in requests] == [True] * 8 + [False] * 12
     reporter = Counting()
-    assert fill(store, requests, divided.prefix, pictures, fabric, reporter) == 12
+    assert fill(store, requests, engine, pictures, reporter) == 12
     assert reporter.done == 12
     torch.testing.assert_close(store.read([row_id(r) for r in requests]), direct(world, requests))
 
 
 def test_a_picture_that_changed_stops_the_pass_and_the_lock_is_free_again(world, tmp_path):
-    divided, requests, pictures, fabric = world
-    store = DiskStore(tmp_path, key_of(divided, pictures.preprocess, "fp32"), Silent())
+    divided, requests, pictures, engine = world
+    store = DiskStore(tmp_path, key_of(divided, pictures.preprocess, "fp32", engine.name), Silent())
     wrong = [*requests[:4], Request(5, "0" * 64, "base")]
     with pytest.raises(DataError, match="has changed since"):
-        fill(store, wrong, divided.prefix, pictures, fabric, Silent())
-    assert fill(store, requests[:6], divided.prefix, pictures, fabric, Silent()) == 2
+        fill(store, wrong, engine, pictures, Silent())
+    assert fill(store, requests[:6], engine, pictures, Silent()) == 2
 
 
 def test_feeds_give_the_same(world, tmp_path):
     """The suffix cannot tell stored rows from computed ones."""
-    divided, requests, pictures, fabric = world
-    store = DiskStore(tmp_path, key_of(divided, pictures.preprocess, "fp32"), Silent())
-    fill(store, requests, divided.prefix, pictures, fabric, Silent())
-    stored, computed = StoredFeed(store, fabric), DirectFeed(divided.prefix, pictures, fabric)
+    divided, requests, pictures, engine = world
+    store = DiskStore(tmp_path, key_of(divided, pictures.preprocess, "fp32", engine.name), Silent())
+    fill(store, requests, engine, pictures, Silent())
+    stored, computed = StoredFeed(store, engine.fabric), DirectFeed(engine, pictures, engine.fabric)
     assert (stored.is_stored, computed.is_stored) == (True, False)
     batches = [requests[15:3:-3], requests[:2]]
     for ours, theirs in zip(stored.batches(batches), computed.batches(batches), strict=True):

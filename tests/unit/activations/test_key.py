@@ -90,9 +90,9 @@ def network():
     return build(NetworkSpec(model="resnet18", classes=3, width=0.25, image_size=32))
 
 
-def key_at(network, part="layer3", preprocess=None, precision="fp32"):
+def key_at(network, part="layer3", preprocess=None, precision="fp32", engine="torch 2"):
     traced = network.trace()
-    return key_of(split(traced, traced.before(part)), preprocess or network.preprocess, precision)
+    return key_of(split(traced, traced.before(part)), preprocess or network.preprocess, precision, engine)
 
 
 def change(module, name):
@@ -120,12 +120,12 @@ def test_a_key_does_not_depend_on_what_is_trained(network, name):
     assert key_at(network) == before
 
 
-def test_a_key_depends_on_the_cut_the_preprocessing_and_the_precision(network):
+def test_a_key_depends_on_the_cut_the_preprocessing_the_precision_and_the_engine(network):
     key = key_at(network)
     assert key_at(network, "layer4").digest() != key.digest()
     assert key_at(network, preprocess=Preprocess(size=32, resize=33)).digest() != key.digest()
     assert key_at(network, precision="bf16").digest() != key.digest()
-    assert torch.__version__ in key.engine
+    assert key_at(network, engine="torch 3").digest() != key.digest()
 
 
 class Body(nn.Module):
@@ -144,7 +144,7 @@ class Body(nn.Module):
 def test_a_key_depends_on_what_the_graph_computes(other):
     def key(module):
         traced = trace_network(module, (3, 12, 12), head="head")
-        return key_of(split(traced, traced.before("head")), Preprocess(size=12, resize=12), "fp32")
+        return key_of(split(traced, traced.before("head")), Preprocess(size=12, resize=12), "fp32", "torch 2")
 
     same = Body(nn.AvgPool2d(2))
     assert key(other).graph != key(same).graph
@@ -158,4 +158,4 @@ def test_what_cannot_be_digested_is_an_error():
         if node.op == "call_module":
             node.kwargs = {"odd": frozenset({1})}
     with pytest.raises(CacheError, match="use --feature-cache off"):
-        key_of(divided, Preprocess(size=2, resize=2), "fp32")
+        key_of(divided, Preprocess(size=2, resize=2), "fp32", "torch 2")

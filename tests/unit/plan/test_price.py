@@ -6,7 +6,7 @@ from frostline.hardware import make_fabric
 from frostline.network.build import NetworkSpec, build
 from frostline.network.cuts import Cut
 from frostline.network.splitting import Split, split
-from frostline.plan.price import RAM_LIMIT, Timing, Workload, price_stage, time_stage
+from frostline.plan.price import RAM_LIMIT, Timing, Workload, price_stage, seconds_per_picture, time_suffix
 from frostline.plan.stages import Stage, freeze
 
 ROOM = 10**12
@@ -86,18 +86,38 @@ def test_auto_computes_where_storing_saves_nothing():
     assert price(epochs=7, work=crops).choice == "disk"
 
 
-@pytest.mark.parametrize("stored", [False, True])
 @pytest.mark.parametrize("part", ["all", "layer3", "head"])
-def test_timing_leaves_the_network_as_it_was(part, stored):
+def test_timing_leaves_the_network_as_it_was(part):
     network = build(NetworkSpec(model="resnet18", classes=3, width=0.25, image_size=32))
     traced = network.trace()
     divided = split(traced, traced.before(part))
     freeze(network.module, divided)
     before = {name: value.clone() for name, value in network.module.state_dict().items()}
-    pixels = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
-    timing, row_bytes = time_stage(divided, pixels, network.preprocess, make_fabric("cpu", "fp32"), stored=stored)
+    values = [torch.randn(4, *shape) for shape in divided.cut.shapes]
+    given = [value.clone() for value in values]
+    train, evaluate = time_suffix(divided, values, make_fabric("cpu", "fp32"))
     assert all(torch.equal(value, before[name]) for name, value in network.module.state_dict().items())
     assert all(parameter.grad is None for parameter in network.module.parameters())
-    assert row_bytes == sum(torch.Size(shape).numel() for shape in divided.cut.shapes) * 4
-    assert (timing.decode, timing.prefix == 0) == (0, stored)
-    assert min(timing.train, timing.evaluate) > 0
+    assert all(map(torch.equal, values, given))
+    assert min(train, evaluate) > 0
+
+
+@pytest.mark.parametrize(("seconds", "counts"), [(0.0, [8, 32, 100]), (1.0, [8]), (0.01, [8, 32])])
+def test_timing_takes_more_pictures_until_a_moment_is_filled(monkeypatch, seconds, counts):
+    """Each number of pictures is worked on twice: to warm up, and to be timed."""
+    done, clock = [], [0.0]
+
+    def work(count):
+        done.append(count)
+        clock[0] += count * seconds
+
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+    got = seconds_per_picture(work, 100, make_fabric("cpu", "fp32"))
+    assert got == pytest.approx(seconds)
+    assert done == [count for count in counts for _ in range(2)]
+
+
+def test_timing_never_takes_more_pictures_than_a_step_has():
+    done = []
+    seconds_per_picture(done.append, 3, make_fabric("cpu", "fp32"))
+    assert set(done) == {3}

@@ -1,0 +1,52 @@
+"""Engines: run a frozen prefix over batches of pixels. Stored and direct training use the same one."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, fx
+
+from frostline.activations.store import Values
+from frostline.data.preprocess import Preprocess
+from frostline.network.splitting import apply_prefix
+
+
+class Engine(Protocol):
+    """Computes what crosses a cut."""
+
+    @property
+    def kind(self) -> str:
+        """As `--engine` calls it: torch or openvino."""
+
+    @property
+    def name(self) -> str:
+        """Kind and version: engines of different names may round differently, so their rows are kept apart."""
+
+    def run(self, batches: Iterable[Tensor]) -> Iterator[Values]:
+        """Give the values (batch, ...) of each batch of uint8 pixels (batch, channels, height, width), in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class TorchEngine:
+    """The prefix as it is, on the run's device and in its precision; any network, any device."""
+
+    prefix: fx.GraphModule
+    preprocess: Preprocess
+    fabric: Fabric
+
+    @property
+    def kind(self) -> str:
+        """Torch."""
+        return "torch"
+
+    @property
+    def name(self) -> str:
+        """Torch with its version."""
+        return f"torch {torch.__version__}"
+
+    def run(self, batches: Iterable[Tensor]) -> Iterator[Values]:
+        """Give each batch's values, on the device."""
+        for pixels in batches:
+            yield apply_prefix(self.prefix, pixels, self.preprocess, self.fabric)

@@ -1,0 +1,209 @@
+"""The frozen prefix by OpenVINO, on x86 CPUs: convolution, BatchNorm and ReLU in one, one stream of work per core.
+
+Pictures are computed in small requests, each by one core, while the next ones are decoded; so a row does not depend on
+the pictures that share its batch, nor on their number.
+"""
+
+import sys
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
+from importlib.util import find_spec
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+
+from frostline.activations.engines import TorchEngine
+from frostline.activations.store import Values
+from frostline.data.preprocess import Preprocess
+from frostline.errors import CacheError
+
+REQUEST = 2
+"""Pictures that one core computes at once."""
+PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
+BOUNDS = {"fp32": 1e-4, "bf16": 3e-2}
+"""Largest relative difference (Euclidean norms) to torch in float32 at which a network is computed this way."""
+
+
+def is_installed() -> bool:
+    """Tell whether OpenVINO can be imported; looks, and does not import it."""
+    return find_spec("openvino") is not None
+
+
+class Unsuited(CacheError):
+    """OpenVINO cannot compute this network, or computes something else."""
+
+
+class _Pictures(nn.Module):
+    """From pixels to what crosses the cut."""
+
+    def __init__(self, prefix: fx.GraphModule, preprocess: Preprocess) -> None:
+        super().__init__()
+        self.prefix, self.preprocess = prefix, preprocess
+
+    def forward(self, pixels: Tensor) -> Values:
+        values: Values = self.prefix(self.preprocess.normalise(pixels))
+        return values
+
+
+@dataclass(slots=True)
+class _Batch:
+    """A batch under way."""
+
+    values: list[np.ndarray]
+    missing: int
+    """Rows not collected yet."""
+
+
+class OpenVinoEngine:
+    """A prefix compiled for this CPU, when the first pictures come.
+
+    Args:
+        plain: the same prefix as torch computes it, on the CPU; gives the values' types.
+        precision: fp32 or bf16.
+    """
+
+    def __init__(self, plain: TorchEngine, precision: str) -> None:
+        self._plain, self._precision = plain, precision
+        self._compiled: Any = None
+        self._dtypes: tuple[torch.dtype, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """OpenVINO."""
+        return "openvino"
+
+    @property
+    def name(self) -> str:
+        """OpenVINO with its version."""
+        return openvino_name()
+
+    def run(self, batches: Iterable[Tensor]) -> Iterator[Values]:
+        """Give each batch's values.
+
+        Raises:
+            Unsuited: the network cannot be converted, or gives other values than torch by more than `BOUNDS`.
+        """
+        rest = iter(batches)
+        first = next(rest, None)
+        if first is None:
+            return
+        if self._compiled is None:
+            self._prepare(first)
+        yield from self._run(chain([first], rest))
+
+    def _prepare(self, pixels: Tensor) -> None:
+        """Compile, and compare with torch on the first request of a batch."""
+        few = pixels[:REQUEST]
+        prefix, preprocess = self._plain.prefix, self._plain.preprocess
+        self._compiled = _compile(_Pictures(prefix, preprocess).eval(), few, self._precision)
+        self._dtypes = tuple(value.dtype for value in next(self._plain.run([few])))
+        with torch.no_grad():
+            true = prefix(preprocess.normalise(few))
+        difference = max(map(relative_difference, next(self._run([few])), true))
+        if not difference <= BOUNDS[self._precision]:
+            raise Unsuited(f"OpenVINO's values differ from torch's by {difference:.2g}; use --engine torch")
+
+    def _run(self, batches: Iterable[Tensor]) -> Iterator[Values]:
+        """Keep every core supplied with requests; collect them in the order in which they were made.
+
+        Without callbacks: a thread of OpenVINO's that waits to call Python can block the end of the compiled network.
+        """
+        free = [self._compiled.create_infer_request() for _ in range(2 * torch.get_num_threads())]
+        busy: deque[tuple[Any, _Batch, int]] = deque()
+        under_way: deque[_Batch] = deque()
+        try:
+            for pixels in batches:
+                under_way.append(self._empty(len(pixels)))
+                for start in range(0, len(pixels), REQUEST):
+                    if not free:
+                        free.append(_collect(*busy.popleft()))
+                    busy.append((_start(free.pop(), pixels[start : start + REQUEST]), under_way[-1], start))
+                while under_way and under_way[0].missing == 0:
+                    yield self._typed(under_way.popleft())
+            while busy:
+                _collect(*busy.popleft())
+            yield from map(self._typed, under_way)
+        finally:
+            for request, _, _ in busy:
+                request.wait()
+
+    def _empty(self, count: int) -> "_Batch":
+        shapes = [tuple(output.shape)[1:] for output in self._compiled.outputs]
+        return _Batch([np.empty((count, *shape), dtype=np.float32) for shape in shapes], count)
+
+    def _typed(self, batch: "_Batch") -> Values:
+        values = map(torch.from_numpy, batch.values)
+        return tuple(value.to(dtype) for value, dtype in zip(values, self._dtypes, strict=True))
+
+
+def openvino_name() -> str:
+    """OpenVINO with its version; does not import it."""
+    return f"openvino {version('openvino')}"
+
+
+def _start(request: Any, pixels: Tensor) -> Any:
+    """Give a request its pictures, and set it going; where they are few, the places left hold older ones."""
+    request.get_input_tensor().data[: len(pixels)] = pixels.numpy()
+    request.start_async()
+    return request
+
+
+def _collect(request: Any, batch: _Batch, start: int) -> Any:
+    """Copy a request's values to their rows, when it is done."""
+    request.wait()
+    count = min(REQUEST, len(batch.values[0]) - start)
+    for i, value in enumerate(batch.values):
+        value[start : start + count] = request.get_output_tensor(i).data[:count]
+    batch.missing -= count
+    return request
+
+
+def _compile(module: nn.Module, sample: Tensor, precision: str) -> Any:
+    """Convert and compile for requests of one size."""
+    openvino = _import()
+    pixels = sample[:1].expand(REQUEST, *sample.shape[1:]).contiguous()
+    threads = torch.get_num_threads()
+    settings = {
+        "PERFORMANCE_HINT": "THROUGHPUT",
+        "NUM_STREAMS": threads,
+        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
+    }
+    try:
+        traced = _trace(module, pixels)
+        model = openvino.convert_model(traced, example_input=pixels, input=[tuple(pixels.shape)])
+        return openvino.Core().compile_model(model, "CPU", settings)
+    except Exception as error:  # whatever its converter meets in a network that it does not know
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise Unsuited(f"OpenVINO cannot compute this network ({reason}); use --engine torch") from error
+
+
+def _trace(module: nn.Module, pixels: Tensor) -> Any:
+    """Write down what a module computes; attention in its parts, for torch's fused one is not known elsewhere."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the tracer warns of its own retirement, and of constants
+            return torch.jit.trace(module, (pixels,), check_trace=False)  # type: ignore[no-untyped-call]
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+
+
+def _import() -> Any:
+    """Import OpenVINO, but not the package by which it tells its makers over the network of each import and use."""
+    if "openvino" not in sys.modules:
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # so that importing it fails
+    return import_module("openvino")
+
+
+def relative_difference(value: Tensor, true: Tensor) -> float:
+    """Euclidean norm of the difference over that of the true value."""
+    return float((value.float() - true.float()).norm() / true.float().norm().clamp_min(1e-12))

@@ -1,0 +1,107 @@
+import pytest
+import torch
+
+from frostline.activations.engines import TorchEngine
+from frostline.activations.openvino_engine import (
+    BOUNDS,
+    REQUEST,
+    OpenVinoEngine,
+    Unsuited,
+    _import,
+    is_installed,
+    relative_difference,
+)
+from frostline.hardware import make_fabric
+from frostline.network.build import NetworkSpec, build
+from frostline.network.splitting import split
+
+pytestmark = pytest.mark.skipif(not is_installed(), reason="OpenVINO is not installed")
+
+SIDE = 32
+
+
+def prefix_of(model="resnet18", part="layer3", precision="fp32", **spec):
+    network = build(NetworkSpec(model=model, classes=2, image_size=SIDE, **spec))
+    for name, buffer in network.module.named_buffers():
+        if name.endswith("running_var"):
+            buffer.uniform_(0.5, 2)  # statistics of their own, which must reach the compiled network
+    traced = network.trace()
+    return TorchEngine(split(traced, traced.before(part)).prefix, network.preprocess, make_fabric("cpu", precision))
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return prefix_of(width=0.25)
+
+
+def pictures(count, seed=0):
+    draw = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, 3, SIDE, SIDE), dtype=torch.uint8, generator=draw)
+
+
+def test_values_are_those_of_torch_whatever_the_batches_are(plain):
+    sizes = [REQUEST + 1, 1, 2 * REQUEST, 3]
+    batches = [pictures(size, seed) for seed, size in enumerate(sizes)]
+    ours, theirs = list(OpenVinoEngine(plain, "fp32").run(batches)), list(plain.run(batches))
+    assert [len(value) for (value,) in ours] == sizes
+    for mine, true in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, true, rtol=1e-4, atol=1e-5)
+
+
+def test_a_row_does_not_depend_on_its_batch(plain):
+    engine, all_at_once = OpenVinoEngine(plain, "fp32"), pictures(2 * REQUEST + 1)
+    (together,) = next(engine.run([all_at_once]))
+    for number, (alone,) in enumerate(engine.run(all_at_once.split(1))):
+        assert torch.equal(alone[0], together[number])
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"model": "vgg11_bn", "part": "block4", "width": 0.25},
+        {"model": "efficientnet_lite0", "part": "head", "head": "multi"},
+        {"model": "vit_b_16", "part": "encoder.layers.encoder_layer_1"},
+    ],
+    ids=lambda spec: spec["model"],
+)
+def test_other_networks(spec):
+    """Several values cross the cut of a head on several depths; a transformer's are no maps."""
+    plain = prefix_of(**spec)
+    ours, theirs = next(OpenVinoEngine(plain, "fp32").run([pictures(3)])), next(plain.run([pictures(3)]))
+    assert [value.shape for value in ours] == [value.shape for value in theirs]
+    assert max(map(relative_difference, ours, theirs)) < BOUNDS["fp32"]
+
+
+def test_types_are_those_of_torch_in_bfloat16():
+    plain = prefix_of(width=0.25, precision="bf16")
+    (ours,), (theirs,) = next(OpenVinoEngine(plain, "bf16").run([pictures(5)])), next(plain.run([pictures(5)]))
+    assert ours.dtype == theirs.dtype == torch.bfloat16
+    assert relative_difference(ours, theirs) < BOUNDS["bf16"]
+
+
+def test_nothing_comes_of_nothing(plain):
+    assert list(OpenVinoEngine(plain, "fp32").run([])) == []
+
+
+def test_a_picture_that_cannot_be_read_is_told(plain):
+    def failing():
+        yield pictures(3)
+        raise ValueError("no such picture")
+
+    with pytest.raises(ValueError, match="no such picture"):
+        list(OpenVinoEngine(plain, "fp32").run(failing()))
+
+
+def test_other_values_than_those_of_torch_are_refused(plain, monkeypatch):
+    monkeypatch.setitem(BOUNDS, "fp32", -1.0)
+    with pytest.raises(Unsuited, match=r"differ from torch's by .*; use --engine torch"):
+        next(OpenVinoEngine(plain, "fp32").run([pictures(2)]))
+
+
+def test_a_network_that_cannot_be_converted_is_refused(plain, monkeypatch):
+    def refuse(*_, **__):
+        raise RuntimeError("no such operation\nat line 7")
+
+    monkeypatch.setattr(_import(), "convert_model", refuse)
+    with pytest.raises(Unsuited, match=r"cannot compute this network \(no such operation\); use --engine torch"):
+        next(OpenVinoEngine(plain, "fp32").run([pictures(2)]))
