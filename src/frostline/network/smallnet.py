@@ -4,7 +4,7 @@ VGG spends most of its work on wide early maps, ResNet's stem throws small pictu
 patches and three blocks, each a convolution with a pool and then a residual one: 0.13 G multiply-accumulates at 32
 pixels, four tenths of VGG-16's. The stem is computed from the training pictures, not trained: its filters are the
 patches' principal directions, each scaled to unit variance, with both signs (D. Page, "How to Train Your ResNet",
-2018). The blocks' widths, and that their convolutions start as the identity, are those of arXiv 2404.00498.
+2018). The blocks' widths are those of arXiv 2404.00498.
 """
 
 import torch
@@ -20,18 +20,9 @@ SMALLEST = 9
 """The stem and three pools leave nothing of less."""
 
 
-class Passing(nn.Conv2d):
-    """A convolution that starts by passing its input on: its first filters, as many as the input has channels."""
-
-    def reset_parameters(self) -> None:
-        """Set the first filters to the identity, draw the others as torch does."""
-        super().reset_parameters()
-        nn.init.dirac_(self.weight.data[: self.in_channels])
-
-
 def _convolution(in_channels: int, out_channels: int, *, pool: bool = False) -> nn.Sequential:
     """Convolve 3x3, halve if asked, normalise, rectify."""
-    layers: list[nn.Module] = [Passing(in_channels, out_channels, kernel_size=3, padding=1, bias=False)]
+    layers: list[nn.Module] = [nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)]
     if pool:
         layers.append(nn.MaxPool2d(kernel_size=2))
     return nn.Sequential(*layers, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
