@@ -44,12 +44,12 @@ WITHOUT = {
     },
     "cifar10-best": {
         "a frozen stem (trained on from where it starts)": "--stages all:{epochs}",
-        "shifts": "--augment flip+cutout:8",
+        "shifts": "--augment flip+cutout:12",
         "cutout": "--augment flip+pad:4",
-        "mirrored views": "--augment none+pad:4+cutout:8",
+        "mirrored views": "--augment none+pad:4+cutout:12",
         "label smoothing": "--label-smoothing 0",
         "averaged weights": "--ema 0",
-        "the mirrored test view": "--test-views none",
+        "the other test views": "--test-views none",
     },
     "cifar10-resnet18-best": {
         "a fitted head (random)": "--head official",

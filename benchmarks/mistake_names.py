@@ -41,6 +41,7 @@ CHINESE = {
     "averaged weights": "权重平均",
     "rates that fall with depth": "逐层递减的学习率",
     "the mirrored test view": "测试时的镜像视图",
+    "the other test views": "其余的测试视图",
     "any regularisation": "全部正则化",
     "stored crops (as is and mirrored)": "存储的裁剪视图（只用原图和镜像）",
     "gradient epochs after the fit (one)": "拟合之后的梯度训练（只一个 epoch）",
