@@ -44,13 +44,15 @@ class Engines:
     made: dict[tuple[str, str], Engine] = field(default_factory=dict)
     """By the cut and the digest of the weights below it."""
 
-    def of(self, split: Split, sample: Callable[[], Tensor], pictures: int, kind: str | None = None) -> Engine:
+    def of(
+        self, split: Split, sample: Callable[[], Tensor], work: Callable[[], int], kind: str | None = None
+    ) -> Engine:
         """Give the engine of a split's prefix.
 
         Args:
             split: of a stage.
             sample: gives uint8 pixels (batch, channels, height, width) to time it on.
-            pictures: how many there are to compute.
+            work: gives how many pictures there are to compute.
             kind: torch or openvino, where that is settled already.
 
         Raises:
@@ -58,10 +60,10 @@ class Engines:
         """
         what = split.cut.name, digest_tensors(split.prefix.state_dict())
         if what not in self.made:
-            self.made[what] = self._choose(split, sample, pictures, kind or self.wanted)
+            self.made[what] = self._choose(split, sample, work, kind or self.wanted)
         return self.made[what]
 
-    def _choose(self, split: Split, sample: Callable[[], Tensor], pictures: int, wanted: str) -> Engine:
+    def _choose(self, split: Split, sample: Callable[[], Tensor], work: Callable[[], int], wanted: str) -> Engine:
         plain = TorchEngine(split.prefix, self.preprocess, self.fabric)
         if wanted == "torch" or split.is_whole:
             return plain
@@ -70,7 +72,7 @@ class Engines:
                 raise ConfigError(f"engine openvino: {hindrance}; use --engine auto")
             return plain
         compiled = OpenVinoEngine(plain, precision_name(self.fabric))
-        if wanted == "openvino" or self._is_faster(compiled, plain, sample, pictures):
+        if wanted == "openvino" or self._is_faster(compiled, plain, sample, work):
             return compiled
         return plain
 
@@ -81,7 +83,7 @@ class Engines:
         return "" if is_installed() else "it is not installed (pip install 'frostline[openvino]')"
 
     def _is_faster(
-        self, compiled: OpenVinoEngine, plain: TorchEngine, sample: Callable[[], Tensor], pictures: int
+        self, compiled: OpenVinoEngine, plain: TorchEngine, sample: Callable[[], Tensor], work: Callable[[], int]
     ) -> bool:
         try:
             question = self._question(graph_digest(plain.prefix))
@@ -90,7 +92,7 @@ class Engines:
         timings = _read(self.cache_dir).get(question, {})
         if "torch" not in timings:
             timings = self._note(question, {"torch": self._time(plain, sample())})
-        if "openvino" not in timings and timings["torch"] * pictures >= WORTH_SECONDS:
+        if "openvino" not in timings and timings["torch"] * work() >= WORTH_SECONDS:
             timings = self._note(question, {**timings, "openvino": self._time(compiled, sample())})
         return timings.get("openvino", math.inf) < timings["torch"]
 

@@ -112,6 +112,7 @@ class OpenVinoEngine:
         for ours, theirs, true in zip(next(self._run([few])), rounded, exact, strict=True):
             difference, bound = relative_difference(ours, true), FLOOR + TIMES * relative_difference(theirs, true)
             if not difference <= bound:
+                self._compiled = None
                 raise Unsuited(
                     f"OpenVINO is {difference:.2g} from torch, at most {bound:.2g} is allowed; use --engine torch"
                 )

@@ -116,7 +116,7 @@ def _start(task: Task, resumed: State | None) -> Progress:
 
 def _run_stage(task: Task, stage: Stage, progress: Progress, resumed: State | None, save: Save) -> None:
     divided = split(task.traced, stage.cut)
-    engine = engine_of(task, divided, resumed.engine if resumed else None)
+    engine = engine_of(task, divided, resumed.engine if resumed else None)  # settled for the evaluation too
     if resumed and resumed.epoch >= stage.epochs:
         return
     counts = freeze(task.network.module, divided)

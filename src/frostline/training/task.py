@@ -41,7 +41,7 @@ from frostline.training.history import History
 from frostline.training.order import all_requests, base_requests
 
 SAMPLE_PICTURES = 16
-"""Decoded to time a stage."""
+"""Decoded at most to time a stage."""
 
 
 @dataclass(slots=True)
@@ -123,14 +123,19 @@ def test_requests(task: Task, images: list[Image]) -> list[Request]:
 
 def engine_of(task: Task, split: Split, kind: str | None = None) -> Engine:
     """Give what computes a split's frozen layers; `kind` settles which, where it is not chosen yet."""
+    return task.engines.of(split, lambda: _sample(task), lambda: _work(task), kind)
+
+
+def _work(task: Task) -> int:
+    """How many pictures the frozen layers see: each stored view once, or all of them in every epoch of the plan."""
     shown = sum(stage.epochs for stage in task.plan) * (len(task.train_images()) + len(task.val_images()))
-    pictures = len(stage_requests(task)) or shown
-    return task.engines.of(split, lambda: _sample(task), pictures, kind)
+    return len(stage_requests(task)) or shown
 
 
 def _sample(task: Task) -> Tensor:
     """A batch of pixels (batch, channels, height, width): some pictures, repeated where a batch takes more."""
-    (pixels,) = task.pictures.load([base_requests(task.train_images()[:SAMPLE_PICTURES])])
+    count = min(SAMPLE_PICTURES, task.config.batch_size)
+    (pixels,) = task.pictures.load([base_requests(task.train_images()[:count])])
     return _repeated(pixels, task.config.batch_size)
 
 

@@ -37,7 +37,7 @@ def choose(network, folder, *, wanted="auto", pictures=MANY, part="layer2", kind
     traced = network.trace()
     engines = Engines(wanted, network.preprocess, fabric or make_fabric("cpu", "fp32"), folder)
     sample = torch.zeros(2, 3, 16, 16, dtype=torch.uint8)
-    return engines.of(split(traced, traced.before(part)), lambda: sample, pictures, kind).kind
+    return engines.of(split(traced, traced.before(part)), lambda: sample, lambda: pictures, kind).kind
 
 
 def test_the_faster_one_is_chosen(network, timed, tmp_path):
@@ -95,7 +95,7 @@ def test_an_engine_is_made_once_and_anew_for_other_weights(network, timed, tmp_p
     engines = Engines("openvino", network.preprocess, make_fabric("cpu", "fp32"), tmp_path)
 
     def get():
-        return engines.of(split(traced, traced.before("layer2")), lambda: torch.zeros(1), 1)
+        return engines.of(split(traced, traced.before("layer2")), lambda: torch.zeros(1), lambda: 1)
 
     first = get()
     assert get() is first
