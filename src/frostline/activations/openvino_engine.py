@@ -9,6 +9,7 @@ import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -186,10 +187,21 @@ def _compile(module: nn.Module, sample: Tensor, precision: str) -> Any:
     try:
         traced = _trace(module, pixels)
         model = openvino.convert_model(traced, example_input=pixels, input=[tuple(pixels.shape)])
-        return openvino.Core().compile_model(model, "CPU", settings)
+        return _core().compile_model(model, "CPU", settings)
     except Exception as error:  # whatever its converter meets in a network that it does not know
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise Unsuited(f"OpenVINO cannot compute this network ({reason}); use --engine torch") from error
+
+
+@cache
+def _core() -> Any:
+    """OpenVINO's registry of devices, one for the whole process.
+
+    On processors with AMX each one's CPU plugin replaces the stack on which a thread handles signals, and puts back
+    the earlier one at its end; where several live and do not end in reverse order, that one is freed already, and the
+    next signal ends the process.
+    """
+    return _import().Core()
 
 
 def _trace(module: nn.Module, pixels: Tensor) -> Any:

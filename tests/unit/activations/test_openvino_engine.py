@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -106,3 +110,28 @@ def test_a_network_that_cannot_be_converted_is_refused(plain, monkeypatch):
     monkeypatch.setattr(_import(), "convert_model", refuse)
     with pytest.raises(Unsuited, match=r"cannot compute this network \(no such operation\); use --engine torch"):
         next(OpenVinoEngine(plain, "fp32").run([pictures(2)]))
+
+
+SIGNALLED = f"""
+import faulthandler, gc, signal, sys
+
+faulthandler.enable()  # signals are handled on a stack of their own
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_openvino_engine import OpenVinoEngine, pictures, prefix_of
+
+engines = [OpenVinoEngine(prefix_of(width=0.125), "fp32") for _ in range(2)]
+for engine in engines:
+    list(engine.run([pictures(2)]))
+engine = None
+while engines:
+    engines.pop(0)
+    gc.collect()
+signal.signal(signal.SIGTERM, lambda *_: print("handled"))
+signal.raise_signal(signal.SIGTERM)
+"""
+
+
+def test_a_signal_is_handled_after_engines_have_gone():
+    """The first one that was made goes first."""
+    done = subprocess.run([sys.executable, "-c", SIGNALLED], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
