@@ -18,6 +18,7 @@ class StoreInfo:
     folder: Path
     cut: str
     bytes: int
+    """Of all its files; a store without shards has some too."""
     shards: int
     last_used: float
     """Seconds since the epoch."""
@@ -69,9 +70,10 @@ def _remove(folder: Path) -> bool:
 
 def _info(folder: Path) -> StoreInfo:
     key = json.loads((folder / KEY_FILE).read_text(encoding="utf-8"))
-    sizes = [path.stat().st_size for path in folder.glob(f"*{SUFFIX}")]
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    shards = len(list(folder.glob(f"*{SUFFIX}")))
     used = folder / USED_FILE
-    return StoreInfo(folder, key["cut"], sum(sizes), len(sizes), used.stat().st_mtime if used.is_file() else 0.0)
+    return StoreInfo(folder, key["cut"], size, shards, used.stat().st_mtime if used.is_file() else 0.0)
 
 
 def _shards(home: Path) -> list[Path]:

@@ -37,7 +37,7 @@ def test_the_most_recently_used_stands_first(stores, tmp_path):
     listed = list_stores(tmp_path)
     assert [(info.cut, info.shards, info.last_used) for info in listed] == [("b", 2, 300), ("c", 1, 200), ("a", 1, 100)]
     assert [info.folder for info in listed] == [stores[1], stores[2], stores[0]]
-    assert listed[0].bytes == sum(path.stat().st_size for path in stores[1].glob("*.safetensors"))
+    assert listed[0].bytes == sum(path.stat().st_size for path in stores[1].iterdir())
 
 
 def test_opening_a_store_uses_it(stores, tmp_path):
@@ -73,6 +73,14 @@ def test_verify_leaves_what_is_being_written(stores, tmp_path):
 
 def cuts(infos):
     return [info.cut for info in infos]
+
+
+def test_a_store_without_shards_is_pruned_too(tmp_path):
+    folder = make(tmp_path, "a", used=100)
+    for shard in folder.glob("*.safetensors"):
+        shard.unlink()
+    assert cuts(prune_stores(tmp_path, 0)) == ["a"]
+    assert not folder.exists()
 
 
 def test_prune_removes_the_least_recently_used_first(stores, tmp_path):
