@@ -23,7 +23,7 @@ kept() {
 faces() {
   $recipes faces-vgg16-frozen "$SIGN_DIGITS" --seeds 3 --loop faces-vgg16-frozen --loop-weights "$VGG16" --steps 2 -- --weights "$VGG16" --head linear
   $recipes faces-vgg16-frozen "$SIGN_DIGITS" --name faces-vgg16-frozen-one-view --loop faces-vgg16-frozen --loop-weights "$VGG16" --steps 2 --note "without mirrored views" -- --weights "$VGG16" --head linear --augment none
-  $recipes faces-vgg16-thawed "$SIGN_DIGITS" --loop faces-vgg16-thawed --loop-weights "$VGG16" --steps 2 --note "3 of 40 epochs, from a fitted linear head" -- --weights "$VGG16" --head linear --momentum 0.9 --stages block4:3
+  $recipes faces-vgg16-thawed "$SIGN_DIGITS" --seeds 3 --loop faces-vgg16-thawed --loop-weights "$VGG16" --steps 2 --note "4 of 40 epochs with momentum, from a fitted linear head" -- --weights "$VGG16" --head linear --lr 1e-4 --momentum 0.9 --stages block4:4
   $recipes faces-vgg16-scratch "$SIGN_DIGITS" --note "64 pixels, 5 of 40 epochs" -- --image-size 64 --stages all:5
   $recipes faces-best "$SIGN_DIGITS" --seeds 3 --loop faces-vgg16-thawed --loop-weights "$VGG16" --steps 1
 }

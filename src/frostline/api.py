@@ -87,7 +87,9 @@ def plan(
         return price_plan(_config(given), reporter or Silent(), Stopwatch())
 
 
-def evaluate(run: str | Path, data: str | Path | None = None, *, reporter: Reporter | None = None) -> dict[str, Any]:
+def evaluate(
+    run: str | Path, data: str | Path | None = None, *, reporter: Reporter | None = None, **how: str
+) -> dict[str, Any]:
     """Measure a run's best weights.
 
     Args:
@@ -95,25 +97,36 @@ def evaluate(run: str | Path, data: str | Path | None = None, *, reporter: Repor
         data: pictures to measure on (their test split where they have one); None is the run's own test split, or its
             validation split where it has no test split.
         reporter: takes progress.
+        **how: device, precision and engine, as for `load`.
 
     Returns:
         The metrics, with `split` naming what was measured.
     """
     from frostline.assess import evaluate_on, evaluate_own
 
-    shown = reporter or Silent()
-    return evaluate_own(RunFolder.open(Path(run)), shown) if data is None else evaluate_on(Path(run), str(data), shown)
+    shown, path = reporter or Silent(), Path(run)
+    if data is None:
+        folder = RunFolder.open(path)
+        return evaluate_own(folder, load(path, **how), shown)
+    return evaluate_on(str(data), load(path, **how), shown)
 
 
-def load(path: str | Path, *, device: str = "cpu") -> "Predictor":
+def load(path: str | Path, *, device: str = "auto", precision: str = "auto", engine: str = "auto") -> "Predictor":
     """Load a trained model from a run folder or a bundle.
+
+    Args:
+        path: of either.
+        device: auto, cpu, cuda, cuda:N or mps.
+        precision: fp32, bf16, or auto: what a training on this device would take.
+        engine: auto, torch or openvino (an extra, x86 CPUs); auto times both where there is much to do.
 
     Raises:
         BundleError: there is no sound model.
+        ConfigError: no such device, precision or engine.
     """
     from frostline.bundle import Predictor
 
-    return Predictor(path, device=device)
+    return Predictor(path, device=device, precision=precision, engine=engine)
 
 
 def open_run(path: str | Path) -> Run:

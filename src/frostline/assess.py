@@ -1,15 +1,16 @@
 """Measure trained models after the run: on the run's own sealed split, or on other pictures."""
 
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from frostline.activations.compute import Pictures
-from frostline.bundle import MAX_PIXELS, Predictor
+from frostline.bundle import Predictor
 from frostline.config import make_config, read_yaml
 from frostline.data.loader import Request, default_workers
-from frostline.data.pictures import Source, first_few
+from frostline.data.pictures import Picture, first_few
 from frostline.data.sources import open_source
 from frostline.data.splitfile import read_split
 from frostline.data.views import BASE
@@ -19,7 +20,7 @@ from frostline.files import RunFolder, default_cache_dir
 from frostline.progress import Reporter
 
 
-def evaluate_own(run: RunFolder, reporter: Reporter) -> dict[str, Any]:
+def evaluate_own(run: RunFolder, predictor: Predictor, reporter: Reporter) -> dict[str, Any]:
     """Measure on the run's test split, or its validation split where it has none.
 
     Raises:
@@ -37,46 +38,57 @@ def evaluate_own(run: RunFolder, reporter: Reporter) -> dict[str, Any]:
             f"{len(gone)} pictures of the run are gone: {first_few(gone)}; put them back, or give other DATA"
         )
     requests = [Request(places[path], digest, BASE) for path, digest in wanted.items()]
-    return {"split": split, **_measure(Predictor(run.path), source, requests, config.max_pixels, reporter)}
+    pictures = Pictures(source, predictor.preprocess, config.max_pixels, default_workers())
+    batches = [requests[i : i + pictures.at_once] for i in range(0, len(requests), pictures.at_once)]
+    truth = _truth([source.pictures[request.position] for request in requests], predictor.classes)
+    rows_of_each = _probabilities(predictor, pictures.load(batches), len(requests), reporter)
+    return {"split": split, **measure(rows_of_each, truth, predictor.classes).to_json()}
 
 
-def evaluate_on(model: Path, data: str, reporter: Reporter) -> dict[str, Any]:
+def evaluate_on(data: str, predictor: Predictor, reporter: Reporter) -> dict[str, Any]:
     """Measure on other pictures: their test split where they have one, else all.
 
     Raises:
-        DataError: a label that the model does not know.
+        DataError: a label that the model does not know, or no picture that can be read.
     """
-    predictor = Predictor(model)
     source = open_source(data, cache_dir=default_cache_dir())
     splits = {picture.split for picture in source.pictures}
     split = "test" if "test" in splits else None
-    findings = predictor.examine(source, default_workers())
-    damaged = sum(bool(found.damage) for found in findings)
-    if damaged:
-        reporter.warn(f"left out {damaged} of {len(findings)} pictures: damaged")
-    requests = [
-        Request(place, found.digest, BASE)
-        for place, found in enumerate(findings)
-        if not found.damage and (split is None or source.pictures[place].split == split)
-    ]
-    return {"split": split or "all", **_measure(predictor, source, requests, MAX_PIXELS, reporter)}
+    positions = [i for i, picture in enumerate(source.pictures) if split is None or picture.split == split]
+    truth = _truth([source.pictures[position] for position in positions], predictor.classes)
+    damages: list[str] = []
+    batches = predictor.sound(source, damages, positions=positions)
+    rows = _probabilities(predictor, batches, len(positions), reporter)
+    is_sound = np.array([not damage for damage in damages])
+    if damaged := int((~is_sound).sum()):
+        reporter.warn(f"left out {damaged} of {len(damages)} pictures: damaged")
+    return {"split": split or "all", **measure(rows, truth[is_sound], predictor.classes).to_json()}
 
 
-def _measure(
-    predictor: Predictor, source: Source, requests: list[Request], max_pixels: int, reporter: Reporter
-) -> dict[str, Any]:
-    place_of = {name: place for place, name in enumerate(predictor.classes)}
-    labels = [source.pictures[request.position].label for request in requests]
-    unknown = sorted(set(labels) - set(place_of))
+def _truth(pictures: Sequence[Picture], classes: Sequence[str]) -> np.ndarray:
+    """Give the place of each picture's class.
+
+    Raises:
+        DataError: a class that the model does not know.
+    """
+    place_of = {name: place for place, name in enumerate(classes)}
+    unknown = sorted({picture.label for picture in pictures} - set(place_of))
     if unknown:
-        raise DataError(
-            f"the model does not know class {first_few(unknown)}; it knows {first_few(predictor.classes, 10)}"
-        )
-    pictures = Pictures(source, predictor.preprocess, max_pixels, default_workers())
+        raise DataError(f"the model does not know class {first_few(unknown)}; it knows {first_few(classes, 10)}")
+    return np.array([place_of[picture.label] for picture in pictures])
+
+
+def _probabilities(predictor: Predictor, batches: Iterable[Tensor], count: int, reporter: Reporter) -> np.ndarray:
+    """Give the probabilities (pictures, classes) of batches of pixels.
+
+    Raises:
+        DataError: there is none.
+    """
     rows = []
-    with reporter.bar(len(requests), "evaluating") as advance:
-        for row in predictor.probabilities(pictures, requests):
-            rows.append(row.numpy())
-            advance(1)
-    truth = np.array([place_of[label] for label in labels])
-    return measure(np.stack(rows), truth, predictor.classes).to_json()
+    with reporter.bar(count, "evaluating") as advance:
+        for batch in predictor.probabilities(batches, count):
+            rows.append(batch.numpy())
+            advance(len(batch))
+    if not rows:
+        raise DataError("no picture could be read; give JPEG, PNG, WebP, BMP, TIFF or GIF files")
+    return np.concatenate(rows)

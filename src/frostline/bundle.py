@@ -1,30 +1,33 @@
 """The bundle: one safetensors file with everything needed to use a model, and the predictor it loads into."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, fx, nn
 
-from frostline.activations.compute import Pictures
+from frostline.activations.choosing import Trial, choose_engine
+from frostline.activations.engines import Engine, TorchEngine
 from frostline.data.changes import reflected
-from frostline.data.loader import Finding, Request, default_workers, examine
+from frostline.data.loader import default_workers, read
 from frostline.data.pictures import FileSource, Picture, Source, natural_key
 from frostline.data.preprocess import Preprocess
 from frostline.data.sources import PICTURE_SUFFIXES
-from frostline.data.views import BASE, CENTRED, TEST_VIEWS
+from frostline.data.views import CENTRED, TEST_VIEWS
 from frostline.errors import BundleError, DataError, WeightsError
-from frostline.files import RunFolder
+from frostline.files import RunFolder, default_cache_dir
+from frostline.hardware import make_fabric
 from frostline.network.build import Network, NetworkSpec, build
 from frostline.network.weights import fill_exactly
 from frostline.sealed import MODEL_FORMAT, read_sealed, write_sealed
 from frostline.version import __version__
 
-BATCH = 32
 MAX_PIXELS = 50_000_000
+WORTH_ENGINE = 100
+"""Fewer pictures than this are left to torch, untimed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +96,18 @@ class Predictor:
 
     Args:
         path: a bundle, or a run folder.
-        device: where to compute.
+        device: auto, cpu, cuda, cuda:N or mps.
+        precision: fp32, bf16, or auto: what a training on this device would take.
+        engine: auto, torch or openvino; auto tries OpenVINO where there are pictures enough.
 
     Raises:
         BundleError: there is no sound model at `path`.
+        ConfigError: no such device here.
     """
 
-    def __init__(self, path: str | Path, *, device: str = "cpu") -> None:
+    def __init__(
+        self, path: str | Path, *, device: str = "auto", precision: str = "auto", engine: str = "auto"
+    ) -> None:
         file = RunFolder(Path(path)).best if Path(path).is_dir() else Path(path)
         if not file.is_file():
             raise BundleError(f"no model at {path}; give a run folder that has finished, or a bundle")
@@ -107,8 +115,11 @@ class Predictor:
         self.classes = model.classes
         self.preprocess = model.network.preprocess
         self._views = model.test_views
-        self._device = torch.device(device)
-        self._forward = _forward(model.network).to(self._device)
+        self._spec = model.network.spec
+        self._wanted = engine
+        fabric = make_fabric(device, precision, alone=True)
+        logits = _Logits(model.network).to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._plain = TorchEngine(logits.eval(), self.preprocess, fabric)
 
     def predict(
         self, paths: str | Path | Sequence[str | Path], *, topk: int = 5, workers: int | None = None
@@ -124,37 +135,92 @@ class Predictor:
             DataError: a path does not exist, or a folder holds no picture.
         """
         listed = [paths] if isinstance(paths, str | Path) else list(paths)
-        files = [file for path in listed for file in _pictures_at(Path(path))]
-        source = FileSource("predict", [Picture(str(file), "") for file in files], Path.cwd())
-        processes = default_workers() if workers is None else workers
-        findings = self.examine(source, processes)
-        predictions = [Prediction(str(file), error=found.damage) for file, found in zip(files, findings, strict=True)]
-        good = [Request(i, found.digest, BASE) for i, found in enumerate(findings) if not found.damage]
-        pictures = Pictures(source, self.preprocess, MAX_PIXELS, processes)
-        for request, row in zip(good, self.probabilities(pictures, good), strict=True):
-            predictions[request.position] = Prediction(str(files[request.position]), self._top(row, topk))
-        return predictions
+        files = [str(file) for path in listed for file in _pictures_at(Path(path))]
+        source = FileSource("predict", [Picture(file, "") for file in files], Path.cwd())
+        damages: list[str] = []
+        rows = self.probabilities(self.sound(source, damages, workers=workers), len(files))
+        tops = [self._top(row, topk) for batch in rows for row in batch]
+        named = iter(tops)
+        return [
+            Prediction(file, error=damage) if damage else Prediction(file, next(named))
+            for file, damage in zip(files, damages, strict=True)
+        ]
 
     def logits(self, pixels: Tensor) -> Tensor:
-        """Give float32 logits (batch, classes) of uint8 pixels (batch, channels, size, size)."""
-        pictures = self.preprocess.normalise(pixels.to(self._device))
-        with torch.no_grad():
-            return torch.stack([self._forward(seen(pictures, view)).float() for view in self._views]).mean(dim=0)
+        """Give float32 logits (batch, classes), on the CPU, of uint8 pixels (batch, channels, size, size), by torch."""
+        return next(self._logits([pixels], self._plain))
 
-    def examine(self, source: Source, workers: int) -> list[Finding]:
-        """Digest every picture of a source, and find which are damaged."""
-        limits = {"channels": self.preprocess.channels, "max_pixels": MAX_PIXELS}
-        return list(chain.from_iterable(examine(source, **limits, workers=workers, known_good=set())))
+    def sound(
+        self,
+        source: Source,
+        damages: list[str],
+        *,
+        positions: Sequence[int] | None = None,
+        max_pixels: int = MAX_PIXELS,
+        workers: int | None = None,
+    ) -> Iterator[Tensor]:
+        """Give a source's sound pictures as batches of pixels (batch, channels, size, size).
 
-    def probabilities(self, pictures: Pictures, requests: Sequence[Request]) -> Iterator[Tensor]:
-        """Give the probabilities (classes,) of each requested picture in turn, float32 on the CPU."""
-        batches = [requests[i : i + BATCH] for i in range(0, len(requests), BATCH)]
-        for pixels in pictures.load(batches):
-            yield from self.logits(pixels).softmax(dim=1).cpu()
+        Args:
+            source: of the pictures.
+            damages: filled meanwhile with what is wrong with each picture ("": nothing), in order.
+            positions: of the pictures wanted; None are all.
+            max_pixels: of a picture that is not refused.
+            workers: decoding processes; None is one per core.
+        """
+        processes = default_workers() if workers is None else workers
+        for found, pixels in read(
+            source, self.preprocess, max_pixels=max_pixels, workers=processes, positions=positions
+        ):
+            damages += found
+            if len(pixels):
+                yield pixels
+
+    def probabilities(self, batches: Iterable[Tensor], count: int) -> Iterator[Tensor]:
+        """Give the probabilities of pictures, by the engine that suits their number.
+
+        Args:
+            batches: of uint8 pixels (batch, channels, size, size).
+            count: pictures to expect.
+
+        Returns:
+            float32 (batch, classes) on the CPU, for each batch.
+        """
+        rest = iter(batches)
+        first = next(rest, None)
+        if first is None:
+            return
+        engine = self._engine(first, count)
+        yield from (logits.softmax(dim=1) for logits in self._logits(chain([first], rest), engine))
+
+    def _logits(self, batches: Iterable[Tensor], engine: Engine) -> Iterator[Tensor]:
+        """Average the logits of each picture's views."""
+        values = engine.run(seen(pixels, view) for pixels in batches for view in self._views)
+        while logits := [value.float() for (value,) in islice(values, len(self._views))]:
+            yield torch.stack(logits).mean(dim=0).cpu()
+
+    def _engine(self, pixels: Tensor, count: int) -> Engine:
+        views = count * len(self._views)
+        if self._wanted == "auto" and views < WORTH_ENGINE:
+            return self._plain
+        trial = Trial(lambda: repr(self._spec), lambda: pixels, lambda: views)
+        return choose_engine(self._plain, self._wanted, trial, default_cache_dir())
 
     def _top(self, row: Tensor, topk: int) -> tuple[tuple[str, float], ...]:
         values, places = row.topk(min(topk, len(self.classes)))
         return tuple((self.classes[place], float(value)) for value, place in zip(values, places.tolist(), strict=True))
+
+
+class _Logits(nn.Module):
+    """The network from pictures to (logits,)."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        module, reads_depths = network.module, bool(network.spec.taps)  # such a head gets its values in a graph alone
+        self.network = fx.GraphModule(module, network.trace().evaluating.graph) if reads_depths else module
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor]:
+        return (self.network(pictures),)
 
 
 def seen(pictures: Tensor, view: str) -> Tensor:
@@ -165,13 +231,6 @@ def seen(pictures: Tensor, view: str) -> Tensor:
         places = torch.from_numpy(reflected(pictures.shape[axis], -shift)).to(pictures.device)
         pictures = pictures.index_select(axis, places)
     return pictures
-
-
-def _forward(network: Network) -> torch.nn.Module:
-    """The network as one module from pixels to logits, in evaluation mode."""
-    if not network.spec.taps:
-        return network.module.eval()
-    return torch.fx.GraphModule(network.module, network.trace().evaluating.graph).eval()
 
 
 def _pictures_at(path: Path) -> list[Path]:

@@ -152,18 +152,26 @@ def quickstart(out: Annotated[Path | None, typer.Option(help="Run folder.")] = N
     _print(NEXT_STEPS.format(run=run.path))
 
 
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16.")]
+Engine = Annotated[str, typer.Option(help="auto, torch or openvino.")]
+
+
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder, or a bundle where DATA is given.")],
     data: Annotated[str | None, typer.Argument(help="Other pictures to measure on.")] = None,
     format: Annotated[str, typer.Option(help="table or json.")] = "table",
+    device: Device = "auto",
+    precision: Precision = "auto",
+    engine: Engine = "auto",
 ) -> None:
     """Measure a trained model on its own sealed split, or on other pictures."""
     from frostline import api
     from frostline.tables import metrics_table, to_json
 
     _choose("--format", format, ("table", "json"))
-    metrics = api.evaluate(run, data, reporter=Terminal())
+    metrics = api.evaluate(run, data, reporter=Terminal(), device=device, precision=precision, engine=engine)
     _print(to_json(metrics) if format == "json" else metrics_table(metrics))
 
 
@@ -173,6 +181,9 @@ def predict(
     paths: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
     topk: Annotated[int, typer.Option(min=1, help="Classes to give per picture.")] = 5,
     format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",
+    device: Device = "auto",
+    precision: Precision = "auto",
+    engine: Engine = "auto",
 ) -> None:
     """Name what is in pictures."""
     from frostline import api
@@ -180,7 +191,7 @@ def predict(
 
     write = {"table": predictions_table, "csv": predictions_csv, "json": predictions_json}
     _choose("--format", format, tuple(write))
-    predictions = api.load(run).predict(paths, topk=topk)
+    predictions = api.load(run, device=device, precision=precision, engine=engine).predict(paths, topk=topk)
     _print(write[format](predictions))
     damaged = [prediction for prediction in predictions if prediction.error]
     if damaged:

@@ -16,12 +16,13 @@ PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # of malloc.h
 
 
-def make_fabric(device: str, precision: str) -> Fabric:
+def make_fabric(device: str, precision: str, *, alone: bool = False) -> Fabric:
     """Make the Fabric that a run computes with; under torchrun it joins the other processes.
 
     Args:
         device: auto, cpu, cuda, cuda:N or mps.
         precision: fp32, bf16, or auto: bf16 where the device multiplies matrices in it.
+        alone: join no other processes.
 
     Raises:
         ConfigError: no such device here.
@@ -29,7 +30,7 @@ def make_fabric(device: str, precision: str) -> Fabric:
     accelerator, devices = _accelerator(device)
     if accelerator == "cpu":
         _keep_freed_memory()
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    processes = 1 if alone else int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     chosen = choose_precision(precision, accelerator)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it would announce the precision on stderr
@@ -45,9 +46,15 @@ def make_fabric(device: str, precision: str) -> Fabric:
 
 
 def choose_precision(precision: str, accelerator: str) -> str:
-    """Settle `auto`: bf16 where hardware multiplies matrices in it, else fp32."""
-    if precision != "auto":
+    """Settle `auto`: bf16 where hardware multiplies matrices in it, else fp32.
+
+    Raises:
+        ConfigError: no such precision.
+    """
+    if precision in PRECISIONS:
         return precision
+    if precision != "auto":
+        raise ConfigError(f"precision {precision!r} is not known; allowed are auto, {', '.join(PRECISIONS)}")
     if accelerator == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "bf16" if accelerator == "cpu" and _cpu_has_fast_bf16() else "fp32"

@@ -415,6 +415,8 @@ OTHER_WRONG = {
     "an empty folder": (["predict", "run", "cache"], "no picture in cache"),
     "topk": (["predict", "run", "shapes", "--topk", "0"], "topk"),
     "format": (["predict", "run", "shapes/red", "--format", "xml"], "--format 'xml' is not known"),
+    "evaluate engine": (["evaluate", "run", "--engine", "tpu"], "engine 'tpu' is not known"),
+    "predict precision": (["predict", "run", "shapes", "--precision", "fp8"], "precision 'fp8' is not known"),
     "evaluate format": (["evaluate", "run", "--format", "csv"], "--format 'csv' is not known"),
     "summary model": (["summary", "vgg99"], "no network is called 'vgg99'"),
     "summary input": (["summary", "resnet18", "--input", "3x32x64"], "--input '3x32x64' is not understood"),
@@ -431,6 +433,21 @@ def test_wrong_use_of_the_others_is_one_line_and_exit_code_2(here, frostline, ca
     assert one_line(err), err
     assert said in err
     assert (code, out) == (2, "")
+
+
+def test_evaluate_leaves_damaged_pictures_out_and_says_so(here, frostline, tmp_path):
+    red, blue = (tmp_path / "d" / label / "1.png" for label in ("red", "blue"))
+    for path in (red, blue):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"\x89PNG and no more")
+    code, _, err = frostline("evaluate", "run", tmp_path / "d")
+    assert code == 2
+    assert one_line(err)
+    assert "no picture could be read; give JPEG, PNG" in err
+    Image.new("RGB", (9, 9), "red").save(red)
+    code, out, err = frostline("evaluate", "run", tmp_path / "d", "--format", "json")
+    assert (code, json.loads(out)["count"]) == (0, 1)
+    assert "left out 1 of 2 pictures: damaged" in err
 
 
 def test_other_classes_are_refused_by_evaluate(here, frostline, tmp_path):

@@ -5,10 +5,14 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from frostline.activations.choosing import ENGINES
+from frostline.activations.openvino_engine import is_installed
 from frostline.bundle import Predictor, load_model, seen, write_bundle
+from frostline.data import loader
+from frostline.data.decode import decode
 from frostline.data.preprocess import Preprocess
 from frostline.data.views import TEST_VIEWS
-from frostline.errors import BundleError, DataError
+from frostline.errors import BundleError, ConfigError, DataError
 from frostline.network.build import NetworkSpec, build
 from frostline.sealed import read_sealed, write_sealed
 
@@ -57,7 +61,7 @@ def test_a_loaded_network_gives_the_same_logits(tmp_path, name):
     whole = torch.fx.GraphModule(network.module, graph).eval()
     with torch.no_grad():
         expected = whole(network.preprocess.normalise(pixels))
-    assert torch.equal(Predictor(path).logits(pixels), expected)
+    torch.testing.assert_close(Predictor(path, precision="fp32").logits(pixels), expected)
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -153,10 +157,10 @@ def test_the_first_format_loads_as_it_was(bundle):
 
 @pytest.mark.parametrize("views", ["none", "flip", "flip+shift"])
 def test_logits_are_means_over_the_views_it_was_measured_on(tmp_path, views):
-    plain = Predictor(write(tmp_path / "plain.safetensors"))
+    plain = Predictor(write(tmp_path / "plain.safetensors"), precision="fp32")
     pixels = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
     expected = torch.stack([plain.logits(seen(pixels, view)) for view in TEST_VIEWS[views]]).mean(dim=0)
-    got = Predictor(write(tmp_path / "views.safetensors", test_views=views)).logits(pixels)
+    got = Predictor(write(tmp_path / "views.safetensors", test_views=views), precision="fp32").logits(pixels)
     torch.testing.assert_close(got, expected)
 
 
@@ -247,3 +251,55 @@ def test_the_number_of_workers_changes_nothing(bundle, tmp_path):
         picture(folder / f"{'x' * number}.png", size=(12, 9))
     predictor = Predictor(bundle)
     assert predictor.predict(folder, workers=0) == predictor.predict(folder, workers=2)
+
+
+@pytest.mark.skipif(not is_installed(), reason="OpenVINO is not installed")
+@pytest.mark.parametrize("name", ["resnet18", "multi"])
+def test_both_engines_say_the_same(tmp_path, name):
+    path = write(tmp_path / "m.safetensors", network_of(name), test_views="flip")
+    folder = tmp_path / "p"
+    for number in range(1, 6):
+        picture(folder / f"{'x' * number}.png")
+    (folder / "xx.png").write_text("not a picture")
+    by = {kind: Predictor(path, precision="fp32", engine=kind).predict(folder, workers=0) for kind in ENGINES[1:]}
+    assert [bool(one.error) for one in by["torch"]] == [False, True, False, False, False]
+    for mine, theirs in zip(by["openvino"], by["torch"], strict=True):
+        assert (mine.path, mine.error) == (theirs.path, theirs.error)
+        assert dict(mine.top) == pytest.approx(dict(theirs.top), abs=1e-4)
+
+
+def test_an_engine_is_timed_where_there_is_much_to_do(bundle, tmp_path, monkeypatch):
+    asked = []
+
+    def choose(plain, wanted, trial, _):
+        asked.append((wanted, trial.work(), tuple(trial.sample().shape)))
+        return plain
+
+    monkeypatch.setattr("frostline.bundle.choose_engine", choose)
+    monkeypatch.setattr("frostline.bundle.WORTH_ENGINE", 3)
+    predictor = Predictor(bundle)
+    for number in range(1, 4):
+        picture(tmp_path / "p" / f"{number}.png")
+        predictor.predict(tmp_path / "p", workers=0)
+    assert asked == [("auto", 3, (3, 3, 32, 32))]
+
+
+def test_every_picture_is_decoded_once(bundle, tmp_path, monkeypatch):
+    decoded = []
+    monkeypatch.setattr(loader, "decode", lambda content, **_: decoded.append(content) or decode(content))
+    files = [picture(tmp_path / "p" / f"{number}.png") for number in range(3)]
+    Predictor(bundle).predict(files, workers=0)
+    assert decoded == [file.read_bytes() for file in files]
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"engine": "tpu"}, "engine 'tpu' is not known; allowed are auto, torch, openvino"),
+        ({"precision": "fp8"}, "precision 'fp8' is not known; allowed are auto, fp32, bf16"),
+        ({"device": "tpu"}, "--device 'tpu' is not known"),
+    ],
+)
+def test_unknown_ways_to_compute_are_named(bundle, tmp_path, how, said):
+    with pytest.raises(ConfigError, match=said):
+        Predictor(bundle, **how).predict(picture(tmp_path / "p" / "a.png"), workers=0)

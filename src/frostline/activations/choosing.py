@@ -1,5 +1,6 @@
-"""Which engine computes a frozen prefix: torch, or OpenVINO where it is installed and faster here."""
+"""Which engine computes a network or its frozen part: torch, or OpenVINO where it is installed and faster here."""
 
+import contextlib
 import json
 import math
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from frostline.network.splitting import Split
 from frostline.plan.price import seconds_per_picture
 from frostline.sealed import digest_tensors
 
+ENGINES = ("auto", "torch", "openvino")
 TIMINGS_FILE = "engines.json"
 WORTH_SECONDS = 4.0
 """Work for torch below which OpenVINO is not tried: converting the network would take longer than it saves."""
@@ -60,59 +62,90 @@ class Engines:
         """
         what = split.cut.name, digest_tensors(split.prefix.state_dict())
         if what not in self.made:
-            self.made[what] = self._choose(split, sample, work, kind or self.wanted)
+            plain = TorchEngine(split.prefix, self.preprocess, self.fabric)
+            wanted = "torch" if split.is_whole else kind or self.wanted
+            trial = Trial(lambda: graph_digest(split.prefix), sample, work)
+            self.made[what] = choose_engine(plain, wanted, trial, self.cache_dir)
         return self.made[what]
 
-    def _choose(self, split: Split, sample: Callable[[], Tensor], work: Callable[[], int], wanted: str) -> Engine:
-        plain = TorchEngine(split.prefix, self.preprocess, self.fabric)
-        if wanted == "torch" or split.is_whole:
-            return plain
-        if hindrance := self._hindrance():
-            if wanted == "openvino":
-                raise ConfigError(f"engine openvino: {hindrance}; use --engine auto")
-            return plain
-        compiled = OpenVinoEngine(plain, precision_name(self.fabric))
-        if wanted == "openvino" or self._is_faster(compiled, plain, sample, work):
-            return compiled
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What engines are timed on, where that is left to us; each is asked for only when needed."""
+
+    graph: Callable[[], str]
+    """Gives a digest of what is computed; raises CacheError where there is none."""
+    sample: Callable[[], Tensor]
+    """Gives uint8 pixels (batch, channels, height, width)."""
+    work: Callable[[], int]
+    """Gives how many pictures there are to compute."""
+
+
+def choose_engine(plain: TorchEngine, wanted: str, trial: Trial, cache_dir: Path) -> Engine:
+    """Give the engine that computes a network, or the frozen part of one.
+
+    Args:
+        plain: torch's.
+        wanted: auto, torch or openvino.
+        trial: for auto.
+        cache_dir: holds the timings made before.
+
+    Raises:
+        ConfigError: no such engine; OpenVINO is asked for and not installed, or not for this device.
+    """
+    if wanted not in ENGINES:
+        raise ConfigError(f"engine {wanted!r} is not known; allowed are {', '.join(ENGINES)}")
+    if wanted == "torch":
         return plain
+    if hindrance := _hindrance(plain.fabric):
+        if wanted == "openvino":
+            raise ConfigError(f"engine openvino: {hindrance}; use --engine auto")
+        return plain
+    compiled = OpenVinoEngine(plain, precision_name(plain.fabric))
+    return compiled if wanted == "openvino" or _is_faster(compiled, plain, trial, cache_dir) else plain
 
-    def _hindrance(self) -> str:
-        """Why OpenVINO cannot be used; empty where it can."""
-        if self.fabric.device.type != "cpu" or self.fabric.world_size > 1:
-            return "it computes on the CPU, in one process"
-        return "" if is_installed() else "it is not installed (pip install 'frostline[openvino]')"
 
-    def _is_faster(
-        self, compiled: OpenVinoEngine, plain: TorchEngine, sample: Callable[[], Tensor], work: Callable[[], int]
-    ) -> bool:
-        try:
-            question = self._question(graph_digest(plain.prefix))
-        except CacheError:  # a graph that cannot be digested cannot be remembered either
-            return False
-        timings = _read(self.cache_dir).get(question, {})
-        if "torch" not in timings:
-            timings = self._note(question, {"torch": self._time(plain, sample())})
-        if "openvino" not in timings and timings["torch"] * work() >= WORTH_SECONDS:
-            timings = self._note(question, {**timings, "openvino": self._time(compiled, sample())})
-        return timings.get("openvino", math.inf) < timings["torch"]
+def _hindrance(fabric: Fabric) -> str:
+    """Why OpenVINO cannot be used; empty where it can."""
+    if fabric.device.type != "cpu" or fabric.world_size > 1:
+        return "it computes on the CPU, in one process"
+    return "" if is_installed() else "it is not installed (pip install 'frostline[openvino]')"
 
-    def _time(self, engine: Engine, pixels: Tensor) -> float:
-        try:
-            return seconds_per_picture(lambda count: list(engine.run([pixels[:count]])), len(pixels), self.fabric)
-        except Unsuited:
-            return math.inf
 
-    def _note(self, question: str, timings: Timings) -> Timings:
-        with FileLock(self.cache_dir / f"{TIMINGS_FILE}.lock"):
-            known = {**_read(self.cache_dir), question: timings}
-            write_text(self.cache_dir / TIMINGS_FILE, json.dumps(known, indent=1))
-        return timings
+def _is_faster(compiled: OpenVinoEngine, plain: TorchEngine, trial: Trial, cache_dir: Path) -> bool:
+    try:
+        question = _question(plain, trial.graph())
+    except CacheError:  # what cannot be digested cannot be remembered either
+        return False
+    timings = _read(cache_dir).get(question, {})
+    if "torch" not in timings:
+        timings = _note(cache_dir, question, {"torch": _time(plain, trial.sample())})
+    if "openvino" not in timings and timings["torch"] * trial.work() >= WORTH_SECONDS:
+        timings = _note(cache_dir, question, {**timings, "openvino": _time(compiled, trial.sample())})
+    return timings.get("openvino", math.inf) < timings["torch"]
 
-    def _question(self, graph: str) -> str:
-        """Everything that the timings depend on, digested."""
-        where = cpu_name(), torch.get_num_threads(), torch.__version__, openvino_name()
-        what = graph, self.preprocess.input_shape, precision_name(self.fabric)
-        return blake3(repr((where, what)).encode()).hexdigest(length=16)
+
+def _question(plain: TorchEngine, graph: str) -> str:
+    """Everything that the timings depend on, digested."""
+    where = cpu_name(), torch.get_num_threads(), torch.__version__, openvino_name()
+    what = graph, plain.preprocess.input_shape, precision_name(plain.fabric)
+    return blake3(repr((where, what)).encode()).hexdigest(length=16)
+
+
+def _time(engine: TorchEngine | OpenVinoEngine, pixels: Tensor) -> float:
+    try:
+        return seconds_per_picture(lambda count: list(engine.run([pixels[:count]])), len(pixels), engine.fabric)
+    except Unsuited:
+        return math.inf
+
+
+def _note(cache_dir: Path, question: str, timings: Timings) -> Timings:
+    """Write timings down, where the folder can be written."""
+    with contextlib.suppress(OSError):
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache_dir / f"{TIMINGS_FILE}.lock"):
+            write_text(cache_dir / TIMINGS_FILE, json.dumps({**_read(cache_dir), question: timings}, indent=1))
+    return timings
 
 
 def _read(cache_dir: Path) -> dict[str, Timings]:

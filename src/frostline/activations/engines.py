@@ -1,4 +1,4 @@
-"""Engines: run a frozen prefix over batches of pixels. Stored and direct training use the same one."""
+"""Engines: run a frozen prefix, or a whole network, over batches of pixels."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Protocol
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, fx
+from torch import Tensor, nn
 
 from frostline.activations.store import Values
 from frostline.data.preprocess import Preprocess
@@ -32,7 +32,8 @@ class Engine(Protocol):
 class TorchEngine:
     """The prefix as it is, on the run's device and in its precision; any network, any device."""
 
-    prefix: fx.GraphModule
+    prefix: nn.Module
+    """From normalised pictures to a tuple of values; a whole network gives its logits."""
     preprocess: Preprocess
     fabric: Fabric
 

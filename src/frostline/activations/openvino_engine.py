@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, fx, nn
+from lightning_fabric import Fabric
+from torch import Tensor, nn
 
 from frostline.activations.engines import TorchEngine
 from frostline.activations.store import Values
@@ -47,7 +48,7 @@ class Unsuited(CacheError):
 class _Pictures(nn.Module):
     """From pixels to what crosses the cut."""
 
-    def __init__(self, prefix: fx.GraphModule, preprocess: Preprocess) -> None:
+    def __init__(self, prefix: nn.Module, preprocess: Preprocess) -> None:
         super().__init__()
         self.prefix, self.preprocess = prefix, preprocess
 
@@ -77,6 +78,11 @@ class OpenVinoEngine:
         self._plain, self._precision = plain, precision
         self._compiled: Any = None
         self._dtypes: tuple[torch.dtype, ...] = ()
+
+    @property
+    def fabric(self) -> Fabric:
+        """The device, which is the CPU, and the precision."""
+        return self._plain.fabric
 
     @property
     def kind(self) -> str:

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from frostline.data.decode import decode
 from frostline.data.pictures import Source
 from frostline.data.preprocess import Preprocess
-from frostline.data.views import show
+from frostline.data.views import BASE, show
 from frostline.errors import DataError, DecodeError
 from frostline.files import digest_bytes
 
@@ -62,6 +62,27 @@ def examine(
     yield from _run(examiner, batches, workers, total=len(positions))
 
 
+def read(
+    source: Source, preprocess: Preprocess, *, max_pixels: int, workers: int, positions: Sequence[int] | None = None
+) -> Iterator[tuple[list[str], Tensor]]:
+    """Read every picture once, a batch at a time, in the source's order, whether it is sound or not.
+
+    Args:
+        source: of the pictures.
+        preprocess: how they are framed.
+        max_pixels: of a picture that is not refused.
+        workers: decoding processes.
+        positions: of the pictures wanted; None are all.
+
+    Returns:
+        For each batch the damage of every picture ("" where there is none), and of the sound ones the pixels of the
+        centre, uint8 (sound, channels, size, size).
+    """
+    wanted = range(len(source.pictures)) if positions is None else positions
+    batches = [list(wanted[i : i + EXAMINED_AT_ONCE]) for i in range(0, len(wanted), EXAMINED_AT_ONCE)]
+    yield from _run(_Reader(source, preprocess, max_pixels), batches, workers, total=len(wanted))
+
+
 def load(
     source: Source, preprocess: Preprocess, batches: Sequence[Sequence[Request]], *, max_pixels: int, workers: int
 ) -> Iterator[Tensor]:
@@ -96,6 +117,26 @@ class _Examiner(Dataset[Any]):
         except DecodeError as error:
             return Finding(digest, str(error))
         return Finding(digest, "")
+
+
+class _Reader(Dataset[Any]):
+    """Takes positions, gives their damages and the pixels of the sound ones."""
+
+    def __init__(self, source: Source, preprocess: Preprocess, max_pixels: int) -> None:
+        self.source, self.preprocess, self.max_pixels = source, preprocess, max_pixels
+
+    def __getitems__(self, positions: Sequence[int]) -> tuple[list[str], Tensor]:
+        damages: list[str] = []
+        pixels = np.empty((len(positions), *self.preprocess.input_shape), dtype=np.uint8)
+        for position in positions:
+            try:
+                content = self.source.read(position)
+                picture = decode(content, channels=self.preprocess.channels, max_pixels=self.max_pixels)
+                pixels[damages.count("")] = show(picture, BASE, "", self.preprocess)
+                damages.append("")
+            except DecodeError as error:
+                damages.append(str(error))
+        return damages, torch.from_numpy(pixels[: damages.count("")])
 
 
 class _Viewer(Dataset[Any]):

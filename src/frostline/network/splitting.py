@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 
 from frostline.data.preprocess import Preprocess
 from frostline.errors import ModelError
@@ -122,13 +122,13 @@ def _own_parameterless_modules(prefix: fx.GraphModule) -> None:
                 prefix.set_submodule(node.target, copy.deepcopy(module))
 
 
-def apply_prefix(prefix: fx.GraphModule, pixels: Tensor, preprocess: Preprocess, fabric: Fabric) -> tuple[Tensor, ...]:
+def apply_prefix(prefix: nn.Module, pixels: Tensor, preprocess: Preprocess, fabric: Fabric) -> tuple[Tensor, ...]:
     """Run a frozen prefix on pixels: evaluation mode, no gradients, the run's precision.
 
     Stored and direct training both come through here, so their activations are the same.
 
     Args:
-        prefix: of a split; on fabric's device.
+        prefix: of a split, or a whole network; on fabric's device.
         pixels: uint8 (batch, channels, height, width), any device.
         preprocess: normalisation.
         fabric: device and precision.

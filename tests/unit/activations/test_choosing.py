@@ -22,11 +22,11 @@ def timed(monkeypatch):
     """Stand-ins for the clock and for OpenVINO: what was timed, in order, and how long each engine takes."""
     done, seconds = [], {"torch": SLOW, "openvino": FAST}
 
-    def time(_, engine, pixels):
+    def time(engine, pixels):
         done.append(engine.kind)
         return seconds[engine.kind]
 
-    monkeypatch.setattr(Engines, "_time", time)
+    monkeypatch.setattr(choosing, "_time", time)
     monkeypatch.setattr(choosing, "is_installed", lambda: True)
     monkeypatch.setattr(choosing, "openvino_name", lambda: "openvino 1.0")
     return done, seconds
@@ -118,3 +118,8 @@ def test_a_graph_that_cannot_be_digested_is_left_to_torch(network, timed, tmp_pa
     monkeypatch.setattr(choosing, "graph_digest", refuse)
     assert choose(network, tmp_path) == "torch"
     assert timed[0] == []
+
+
+def test_a_folder_that_cannot_be_written_is_no_hindrance(network, timed, tmp_path):
+    (tmp_path / "file").touch()
+    assert choose(network, tmp_path / "file") == "openvino"

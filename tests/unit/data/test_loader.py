@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+import torch
 
-from frostline.data.loader import Request, digest_content, load
+from frostline.data.loader import EXAMINED_AT_ONCE, Request, digest_content, load, read
 from frostline.data.pictures import Picture
 from frostline.data.preprocess import Preprocess
 from frostline.errors import DataError
@@ -48,3 +49,23 @@ def test_a_picture_that_has_changed_is_told():
     source.pixels[1] = source.pixels[2]
     with pytest.raises(DataError, match=r"1\.png has changed since this run examined it; start the run again"):
         loaded(source, [[request]])
+
+
+def test_reading_gives_damages_and_the_pixels_of_the_rest():
+    source = Counting()
+    (bases,) = loaded(source, [[source.request(i, "base") for i in (0, 2)]])
+    source.reads, source.pixels[1] = [], b"not a picture"
+    ((damages, pixels),) = read(source, PREPROCESS, max_pixels=1000, workers=0)
+    assert source.reads == [0, 1, 2]
+    assert [bool(damage) for damage in damages] == [False, True, False]
+    assert (pixels.numpy() == bases).all()
+    ((damages, pixels),) = read(source, PREPROCESS, max_pixels=1000, workers=0, positions=[1])
+    assert (len(damages), pixels.shape, pixels.dtype) == (1, (0, 3, 8, 8), torch.uint8)
+
+
+def test_reading_goes_through_a_source_in_batches():
+    source = Counting()
+    positions = [0, 1, 2] * EXAMINED_AT_ONCE
+    batches = list(read(source, PREPROCESS, max_pixels=1000, workers=0, positions=positions))
+    assert [len(pixels) for _, pixels in batches] == 3 * [EXAMINED_AT_ONCE]
+    assert source.reads == positions
