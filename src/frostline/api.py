@@ -18,9 +18,9 @@ from frostline.stopwatch import Stopwatch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from frostline.bundle import Prediction, Predictor
     from frostline.plan.price import StagePrice
     from frostline.plan.stages import ParameterCounts
+    from frostline.predictor import Prediction, Predictor
 
 MAY_CHANGE = ("resume", "out", "workers", "device", "log")
 """Settings that a resumed run may have otherwise than the interrupted one."""
@@ -124,7 +124,7 @@ def load(path: str | Path, *, device: str = "auto", precision: str = "auto", eng
         BundleError: there is no sound model.
         ConfigError: no such device, precision or engine.
     """
-    from frostline.bundle import Predictor
+    from frostline.predictor import Predictor
 
     return Predictor(path, device=device, precision=precision, engine=engine)
 

@@ -7,7 +7,6 @@ import numpy as np
 from torch import Tensor
 
 from frostline.activations.compute import Pictures
-from frostline.bundle import Predictor
 from frostline.config import make_config, read_yaml
 from frostline.data.loader import Request, default_workers
 from frostline.data.pictures import Picture, first_few
@@ -17,6 +16,7 @@ from frostline.data.views import BASE
 from frostline.errors import DataError
 from frostline.evaluation.metrics import measure
 from frostline.files import RunFolder, default_cache_dir
+from frostline.predictor import Predictor
 from frostline.progress import Reporter
 
 

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from frostline.activations.housekeeping import StoreInfo
-from frostline.bundle import Prediction
 from frostline.columns import table
 from frostline.errors import ConfigError
 from frostline.network.build import NetworkSpec, build
 from frostline.network.outline import OutlineRow, outline
 from frostline.plan.price import StagePrice
 from frostline.plan.stages import ParameterCounts
+from frostline.predictor import Prediction
 
 SUMMARY = ("layer", "type", "output", "field", "parameters", "MACs", "share of MACs")
 BAR = 20

@@ -31,6 +31,7 @@ ORDER = (
     ("training",),
     ("evaluation",),
     ("bundle",),
+    ("predictor",),
     ("report", "export", "serve"),  # siblings: none imports another
     ("assess",),
     ("prepare",),

@@ -16,8 +16,8 @@ from frostline.errors import CacheError
 from frostline.network.splitting import Split
 from frostline.sealed import digest_tensors
 
-LAYOUT = 1
-"""Raised when the meaning of the stored bytes changes."""
+LAYOUT = 2
+"""Raised when the meaning of the stored bytes changes. 2: large JPEGs are decoded at a part of their size."""
 ROW_ID_BYTES = 16
 
 

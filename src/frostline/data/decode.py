@@ -61,20 +61,27 @@ _TRANSPOSITIONS = {
 }
 
 
-def decode(content: bytes | np.ndarray, *, channels: int = 3, max_pixels: int = 50_000_000) -> Image.Image:
+def decode(
+    content: bytes | np.ndarray, *, channels: int = 3, max_pixels: int = 50_000_000, shorter: int | None = None
+) -> Image.Image:
     """Decode one picture to 8 bits, upright, transparency over white.
 
     Args:
         content: an encoded file (the format is told from the bytes alone), or uint8 pixels HxW or HxWx3.
         channels: 3 for mode "RGB", 1 for mode "L".
         max_pixels: a larger picture is refused before it is decoded; Pillow's own limit holds as well.
+        shorter: pixels that the shorter side has to keep; a JPEG is then decoded at the half, quarter or eighth that
+            still has them, which saves most of the work on large ones. None is the full size.
 
     Raises:
         DecodeError: the reason on one line, without a path.
     """
     if channels not in _MODES:
         raise ConfigError(f"channels={channels}: a picture has 1 (grey) or 3 (RGB) channels; pass one of these")
-    picture = _from_pixels(content, max_pixels) if isinstance(content, np.ndarray) else _from_bytes(content, max_pixels)
+    if isinstance(content, np.ndarray):
+        picture = _from_pixels(content, max_pixels)
+    else:
+        picture = _from_bytes(content, max_pixels, shorter)
     return picture if picture.mode == _MODES[channels] else picture.convert(_MODES[channels])
 
 
@@ -86,7 +93,7 @@ def _from_pixels(pixels: np.ndarray, max_pixels: int) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(pixels))
 
 
-def _from_bytes(content: bytes, max_pixels: int) -> Image.Image:
+def _from_bytes(content: bytes, max_pixels: int, shorter: int | None) -> Image.Image:
     if not content:
         raise DecodeError("empty file")
     _silence_pillow()
@@ -94,6 +101,8 @@ def _from_bytes(content: bytes, max_pixels: int) -> Image.Image:
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as opened:
             _check_size(*opened.size, max_pixels)
+            if shorter is not None:
+                opened.draft(None, (shorter, shorter))  # JPEG alone can; others stay as they are
             opened.load()  # Pillow is lazy: only here does a truncated file show
             return _upright(_to_eight_bits(opened), _orientation(opened))
     except UnidentifiedImageError as error:

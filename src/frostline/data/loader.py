@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from frostline.data.decode import decode
 from frostline.data.pictures import Source
 from frostline.data.preprocess import Preprocess
-from frostline.data.views import BASE, show
+from frostline.data.views import BASE, shorter_side, show
 from frostline.errors import DataError, DecodeError
 from frostline.files import digest_bytes
 
@@ -113,7 +113,7 @@ class _Examiner(Dataset[Any]):
             content = self.source.read(position)
             digest = digest_content(content)
             if bytes.fromhex(digest) not in self.known_good:
-                decode(content, channels=self.channels, max_pixels=self.max_pixels)
+                decode(content, channels=self.channels, max_pixels=self.max_pixels, shorter=1)
         except DecodeError as error:
             return Finding(digest, str(error))
         return Finding(digest, "")
@@ -131,7 +131,7 @@ class _Reader(Dataset[Any]):
         for position in positions:
             try:
                 content = self.source.read(position)
-                picture = decode(content, channels=self.preprocess.channels, max_pixels=self.max_pixels)
+                picture = _decode_for(BASE, content, self.preprocess, self.max_pixels)
                 pixels[damages.count("")] = show(picture, BASE, "", self.preprocess)
                 damages.append("")
             except DecodeError as error:
@@ -147,7 +147,7 @@ class _Viewer(Dataset[Any]):
 
     def __init__(self, source: Source, preprocess: Preprocess, max_pixels: int) -> None:
         self.source, self.preprocess, self.max_pixels = source, preprocess, max_pixels
-        self.last: tuple[Request, Image.Image] | None = None
+        self.last: tuple[object, Image.Image] | None = None
 
     def __getitems__(self, requests: Sequence[Request]) -> Tensor | str:
         try:
@@ -156,8 +156,9 @@ class _Viewer(Dataset[Any]):
             return str(error)
 
     def _view(self, request: Request) -> np.ndarray:
-        if self.last is None or (self.last[0].position, self.last[0].digest) != (request.position, request.digest):
-            self.last = request, self._decode(request)
+        wanted = request.position, request.digest, shorter_side(request.view, self.preprocess)
+        if self.last is None or self.last[0] != wanted:
+            self.last = wanted, self._decode(request)
         return show(self.last[1], request.view, request.digest, self.preprocess)
 
     def _decode(self, request: Request) -> Image.Image:
@@ -166,9 +167,14 @@ class _Viewer(Dataset[Any]):
             content = self.source.read(request.position)
             if digest_content(content) != request.digest:
                 raise DataError(f"{path} has changed since this run examined it; start the run again")
-            return decode(content, channels=self.preprocess.channels, max_pixels=self.max_pixels)
+            return _decode_for(request.view, content, self.preprocess, self.max_pixels)
         except DecodeError as error:
             raise DataError(f"{path} cannot be read any more ({error}); start the run again") from None
+
+
+def _decode_for(view: str, content: bytes | np.ndarray, preprocess: Preprocess, max_pixels: int) -> Image.Image:
+    shorter = shorter_side(view, preprocess)
+    return decode(content, channels=preprocess.channels, max_pixels=max_pixels, shorter=shorter)
 
 
 def _run(dataset: Dataset[Any], batches: Sequence[Any], workers: int, *, total: int) -> Iterator[Any]:

@@ -25,6 +25,9 @@ CENTRED = {
 """Views of the centre: whether mirrored, and by how many pixels then moved down and right, edges reflected."""
 TEST_VIEWS = {"none": (BASE,), "flip": (BASE, MIRROR), "flip+shift": tuple(CENTRED)}
 """Views whose logits are averaged, by the name of the setting (after arXiv 2404.00498, section 3.5)."""
+SPARE = 2
+"""How many times the pixels that it is resized to a picture keeps, where a JPEG is decoded at a part of its size: at
+twice, resizing still decides what is seen."""
 _SCALE = (0.08, 1.0)
 _ASPECT = (3 / 4, 4 / 3)
 _TRIES = 10
@@ -81,6 +84,13 @@ def parse_views(text: str) -> Views:
     for change in rest:
         parse_change(change)
     return Views(text, () if rest else known[first], known[first], tuple(rest))
+
+
+def shorter_side(view: str, preprocess: Preprocess) -> int | None:
+    """How many pixels the shorter side of a picture must have for a view: None are all, for it may enlarge a part."""
+    framing = view.partition("@")[0].split("+")[0]
+    side = preprocess.size if preprocess.squash else preprocess.resize
+    return SPARE * side if framing in CENTRED else None
 
 
 def show(picture: Image.Image, view: str, digest: str, preprocess: Preprocess) -> np.ndarray:

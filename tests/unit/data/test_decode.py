@@ -72,6 +72,41 @@ def test_jpeg_is_close_and_has_the_right_channels():
     assert array(content, channels=1).shape == (8, 16)
 
 
+def gradient(width, height):
+    columns, rows = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
+    return Image.fromarray(np.stack([columns, rows, (columns + rows) / 2], axis=-1).astype(np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("shorter", "size"), [(None, (400, 320)), (161, (400, 320)), (160, (200, 160)), (80, (100, 80)), (1, (50, 40))]
+)
+def test_a_jpeg_is_decoded_at_a_part_of_its_size(shorter, size):
+    decoded = decode(encode(gradient(400, 320), "JPEG", quality=95), shorter=shorter)
+    assert decoded.size == size
+    difference = np.asarray(decoded, dtype=int) - np.asarray(gradient(400, 320).resize(size, Image.Resampling.BOX))
+    assert np.abs(difference).max() <= 8
+
+
+def test_other_formats_stay_as_they_are():
+    content = encode(noise(64), "PNG")
+    np.testing.assert_array_equal(array(content, shorter=1), np.asarray(noise(64)))
+    np.testing.assert_array_equal(array(np.asarray(noise(64)), shorter=1), np.asarray(noise(64)))
+
+
+def test_a_part_of_a_turned_picture_is_turned():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = encode(gradient(400, 320), "JPEG", quality=95, exif=exif)
+    assert decode(content, shorter=100).size == (160, 200)
+
+
+@pytest.mark.parametrize("shorter", [None, 1, 40])
+def test_a_cut_jpeg_is_noticed_at_every_size(shorter):
+    content = encode(noise(320), "JPEG")
+    with pytest.raises(DecodeError, match="truncated JPEG"):
+        decode(content[: len(content) * 9 // 10], shorter=shorter)
+
+
 def test_mpo_gives_its_first_picture():
     first, second = Image.new("RGB", (8, 8), RED), Image.new("RGB", (8, 8), BLUE)
     content = encode(first, "MPO", save_all=True, append_images=[second], quality=95)

@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from frostline.bundle import seen
 from frostline.data.preprocess import Preprocess
 from frostline.data.views import BASE, TEST_VIEWS, parse_views, show
 from frostline.errors import ConfigError
 from frostline.files import digest_bytes
+from frostline.predictor import seen
 
 DIGESTS = st.binary(max_size=4).map(digest_bytes)
 DIGEST, OTHER = digest_bytes(b"one"), digest_bytes(b"other")

@@ -1,0 +1,195 @@
+"""The predictor: a trained model that names what is in pictures."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+
+import torch
+from torch import Tensor, fx, nn
+
+from frostline.activations.choosing import Trial, choose_engine
+from frostline.activations.engines import Engine, TorchEngine
+from frostline.bundle import load_model
+from frostline.data.changes import reflected
+from frostline.data.loader import default_workers, read
+from frostline.data.pictures import FileSource, Picture, Source, natural_key
+from frostline.data.sources import PICTURE_SUFFIXES
+from frostline.data.views import CENTRED
+from frostline.errors import BundleError, DataError
+from frostline.files import RunFolder, default_cache_dir
+from frostline.hardware import make_fabric
+from frostline.network.build import Network
+
+MAX_PIXELS = 50_000_000
+WORTH_ENGINE = 100
+"""Fewer pictures than this are left to torch, untimed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model says about one picture; `error` tells why it says nothing."""
+
+    path: str
+    top: tuple[tuple[str, float], ...] = ()
+    """Classes with their probabilities, most probable first."""
+    error: str = ""
+
+
+class Predictor:
+    """A trained model, ready to name what is in pictures.
+
+    Args:
+        path: a bundle, or a run folder.
+        device: auto, cpu, cuda, cuda:N or mps.
+        precision: fp32, bf16, or auto: what a training on this device would take.
+        engine: auto, torch or openvino; auto tries OpenVINO where there are pictures enough.
+
+    Raises:
+        BundleError: there is no sound model at `path`.
+        ConfigError: no such device here.
+    """
+
+    def __init__(
+        self, path: str | Path, *, device: str = "auto", precision: str = "auto", engine: str = "auto"
+    ) -> None:
+        file = RunFolder(Path(path)).best if Path(path).is_dir() else Path(path)
+        if not file.is_file():
+            raise BundleError(f"no model at {path}; give a run folder that has finished, or a bundle")
+        model = load_model(file)
+        self.classes = model.classes
+        self.preprocess = model.network.preprocess
+        self._views = model.test_views
+        self._spec = model.network.spec
+        self._wanted = engine
+        fabric = make_fabric(device, precision, alone=True)
+        logits = _Logits(model.network).to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._plain = TorchEngine(logits.eval(), self.preprocess, fabric)
+
+    def predict(
+        self, paths: str | Path | Sequence[str | Path], *, topk: int = 5, workers: int | None = None
+    ) -> list[Prediction]:
+        """Name what is in pictures; a damaged one gets an `error` instead of classes.
+
+        Args:
+            paths: files, or folders to search for pictures.
+            topk: how many classes to give.
+            workers: decoding processes.
+
+        Raises:
+            DataError: a path does not exist, or a folder holds no picture.
+        """
+        listed = [paths] if isinstance(paths, str | Path) else list(paths)
+        files = [str(file) for path in listed for file in _pictures_at(Path(path))]
+        source = FileSource("predict", [Picture(file, "") for file in files], Path.cwd())
+        damages: list[str] = []
+        rows = self.probabilities(self.sound(source, damages, workers=workers), len(files))
+        tops = [self._top(row, topk) for batch in rows for row in batch]
+        named = iter(tops)
+        return [
+            Prediction(file, error=damage) if damage else Prediction(file, next(named))
+            for file, damage in zip(files, damages, strict=True)
+        ]
+
+    def logits(self, pixels: Tensor) -> Tensor:
+        """Give float32 logits (batch, classes), on the CPU, of uint8 pixels (batch, channels, size, size), by torch."""
+        return next(self._logits([pixels], self._plain))
+
+    def sound(
+        self,
+        source: Source,
+        damages: list[str],
+        *,
+        positions: Sequence[int] | None = None,
+        max_pixels: int = MAX_PIXELS,
+        workers: int | None = None,
+    ) -> Iterator[Tensor]:
+        """Give a source's sound pictures as batches of pixels (batch, channels, size, size).
+
+        Args:
+            source: of the pictures.
+            damages: filled meanwhile with what is wrong with each picture ("": nothing), in order.
+            positions: of the pictures wanted; None are all.
+            max_pixels: of a picture that is not refused.
+            workers: decoding processes; None is one per core.
+        """
+        processes = default_workers() if workers is None else workers
+        for found, pixels in read(
+            source, self.preprocess, max_pixels=max_pixels, workers=processes, positions=positions
+        ):
+            damages += found
+            if len(pixels):
+                yield pixels
+
+    def probabilities(self, batches: Iterable[Tensor], count: int) -> Iterator[Tensor]:
+        """Give the probabilities of pictures, by the engine that suits their number.
+
+        Args:
+            batches: of uint8 pixels (batch, channels, size, size).
+            count: pictures to expect.
+
+        Returns:
+            float32 (batch, classes) on the CPU, for each batch.
+        """
+        rest = iter(batches)
+        first = next(rest, None)
+        if first is None:
+            return
+        engine = self._engine(first, count)
+        yield from (logits.softmax(dim=1) for logits in self._logits(chain([first], rest), engine))
+
+    def _logits(self, batches: Iterable[Tensor], engine: Engine) -> Iterator[Tensor]:
+        """Average the logits of each picture's views."""
+        values = engine.run(seen(pixels, view) for pixels in batches for view in self._views)
+        while logits := [value.float() for (value,) in islice(values, len(self._views))]:
+            yield torch.stack(logits).mean(dim=0).cpu()
+
+    def _engine(self, pixels: Tensor, count: int) -> Engine:
+        views = count * len(self._views)
+        if self._wanted == "auto" and views < WORTH_ENGINE:
+            return self._plain
+        trial = Trial(lambda: repr(self._spec), lambda: pixels, lambda: views)
+        return choose_engine(self._plain, self._wanted, trial, default_cache_dir())
+
+    def _top(self, row: Tensor, topk: int) -> tuple[tuple[str, float], ...]:
+        values, places = row.topk(min(topk, len(self.classes)))
+        return tuple((self.classes[place], float(value)) for value, place in zip(values, places.tolist(), strict=True))
+
+
+class _Logits(nn.Module):
+    """The network from pictures to (logits,)."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        module, reads_depths = network.module, bool(network.spec.taps)  # such a head gets its values in a graph alone
+        self.network = fx.GraphModule(module, network.trace().evaluating.graph) if reads_depths else module
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor]:
+        return (self.network(pictures),)
+
+
+def seen(pictures: Tensor, view: str) -> Tensor:
+    """Give a view, out of `CENTRED`, of pictures (batch, channels, height, width) that are framed already."""
+    mirrored, shift = CENTRED[view]
+    pictures = pictures.flip(-1) if mirrored else pictures
+    for axis in (2, 3) if shift else ():
+        places = torch.from_numpy(reflected(pictures.shape[axis], -shift)).to(pictures.device)
+        pictures = pictures.index_select(axis, places)
+    return pictures
+
+
+def _pictures_at(path: Path) -> list[Path]:
+    if path.is_dir():
+        found = [
+            file for file in path.rglob("*") if file.suffix.lower() in PICTURE_SUFFIXES and not _is_hidden(file, path)
+        ]
+        if not found:
+            raise DataError(f"no picture in {path}; looked for {', '.join(PICTURE_SUFFIXES)}")
+        return sorted(found, key=lambda file: natural_key(str(file)))
+    if not path.is_file():
+        raise DataError(f"no file or folder {path}; give pictures, or folders of pictures")
+    return [path]
+
+
+def _is_hidden(file: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(root).parts)
