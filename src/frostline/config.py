@@ -1,5 +1,6 @@
 """Every setting of a training, defined once: YAML keys and command-line flags both derive from `TrainConfig`."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -50,6 +51,11 @@ class TrainConfig(BaseModel):
     weights: str = Field("imagenet", description="Starting weights: imagenet, none, a file, or an earlier run.")
     stages: str | None = Field(
         None, description='Plan, e.g. "head:5, layer4:5@1e-4, all:10@1e-5": first part that trains : epochs [@ rate].'
+    )
+    budget: str | None = Field(
+        None,
+        description="Time for the whole run, as 60s, 5m or 1h: views, stages and epochs are chosen to fill it; what is "
+        "given beside it stays.",
     )
     epochs: int | None = Field(None, ge=1, description="Epochs of the default one-stage plan (head, or all).")
     augment: str = Field(
@@ -140,6 +146,12 @@ class TrainConfig(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _a_budget_chooses_the_plan(self) -> Self:
+        if self.budget is not None and (self.stages is not None or self.epochs is not None):
+            raise ValueError("budget: chooses stages and epochs; leave out either it, or --stages and --epochs")
+        return self
+
+    @model_validator(mode="after")
     def _shares_leave_something(self) -> Self:
         if self.val + (self.test or 0) >= 1:
             raise ValueError(f"val, test: {self.val} and {self.test} leave no picture to train on; lower them")
@@ -219,6 +231,23 @@ def parse_bytes(text: str) -> int:
             if size >= 0:
                 return size
     raise ConfigError(f"size {text!r} is not understood; write for example 500MB or 20GB")
+
+
+def parse_seconds(text: str) -> float:
+    """Read a time such as `90s`, `5m` or `1.5h`.
+
+    >>> parse_seconds("1.5h")
+    5400.0
+    """
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = text.strip()[:-1], text.strip()[-1:].lower()
+    try:
+        seconds = float(number) * units[unit]
+    except (KeyError, ValueError):
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise ConfigError(f"time {text!r} is not understood; write for example 60s, 5m or 1h")
+    return seconds
 
 
 def _one_line(error: ValidationError) -> str:

@@ -21,7 +21,7 @@ from frostline.evaluation.metrics import Metrics, measure
 from frostline.files import RunFolder, write_text
 from frostline.hardware import make_fabric, precision_name
 from frostline.network.splitting import split
-from frostline.prepare import Prepared, prepare
+from frostline.prepare import Prepared, prepare_within_budget
 from frostline.progress import Reporter
 from frostline.report.events import open_events
 from frostline.report.plots import plot_batch, plot_confusion, plot_curves
@@ -52,7 +52,7 @@ def train_run(config: TrainConfig, reporter: Reporter, watch: Stopwatch) -> tupl
     run: RunFolder = fabric.broadcast(_run_folder(config) if fabric.is_global_zero else RunFolder(Path()))
     run.create()  # before the long work: whether it can be written shows at once
     try:
-        prepared = prepare(config, fabric, reporter, watch)
+        prepared = prepare_within_budget(config, fabric, reporter, watch)
         task = prepared.task
         resumed = _open_run(task, run)
         _introduce(prepared, run)

@@ -1,7 +1,7 @@
 """What comes before training: open the data, build the network, resolve the plan; and price it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -9,7 +9,8 @@ from lightning_fabric import Fabric
 
 from frostline.activations.choosing import Engines
 from frostline.activations.compute import Pictures
-from frostline.config import TrainConfig, parse_bytes
+from frostline.budget import with_shared_settings, within_budget
+from frostline.config import TrainConfig, parse_bytes, parse_seconds
 from frostline.data.index import Index, build_index, class_names
 from frostline.data.known import read_known, write_known
 from frostline.data.loader import default_workers
@@ -104,10 +105,24 @@ def _check_batches(
         )
 
 
+def prepare_within_budget(config: TrainConfig, fabric: Fabric, reporter: Reporter, watch: Stopwatch) -> Prepared:
+    """Prepare; where there is a budget, choose what it does not leave open.
+
+    Raises:
+        UsageError: of the kind that fits.
+    """
+    if config.budget is None:
+        return prepare(config, fabric, reporter, watch)
+    parse_seconds(config.budget)
+    prepared = prepare(with_shared_settings(config), fabric, reporter, watch)
+    with watch.span("budget"):
+        return replace(prepared, task=within_budget(prepared.task, watch.total))
+
+
 def price_plan(config: TrainConfig, reporter: Reporter, watch: Stopwatch) -> list[tuple[StagePrice, ParameterCounts]]:
     """Price every stage; nothing is trained or stored."""
     fabric = make_fabric(config.device, config.precision)
-    task, prices = prepare(config, fabric, reporter, watch).task, []
+    task, prices = prepare_within_budget(config, fabric, reporter, watch).task, []
     for stage in task.plan:
         divided = split(task.traced, stage.cut)
         counts = freeze(task.network.module, divided)

@@ -16,6 +16,7 @@ FLAGS = [
     "--model",
     "--weights",
     "--stages",
+    "--budget",
     "--epochs",
     "--augment",
     "--image-size",
@@ -61,8 +62,8 @@ FLAGS = [
     "--resume",
 ]
 OTHER_FLAGS = {
-    "evaluate": ["--format"],
-    "predict": ["--topk", "--format"],
+    "evaluate": ["--format", "--device", "--precision", "--engine"],
+    "predict": ["--topk", "--format", "--device", "--precision", "--engine"],
     "recipes": [],
     "summary": ["--input", "--classes", "--head"],
     "quickstart": ["--out"],
@@ -152,7 +153,7 @@ def test_every_flag_of_the_other_commands_is_listed_here(command):
 
 def test_every_setting_is_a_flag_and_a_yaml_key(tmp_path):
     assert [f"--{name.replace('_', '-')}" for name in TrainConfig.model_fields if name != "data"] == FLAGS
-    assert set(CHANGED) | {"epochs"} == set(TrainConfig.model_fields)
+    assert set(CHANGED) | {"epochs", "budget"} == set(TrainConfig.model_fields)
     path = tmp_path / "settings.yaml"
     path.write_text(yaml.safe_dump(CHANGED), encoding="utf-8")
     read = make_config(**read_yaml(path)).model_dump(mode="json")

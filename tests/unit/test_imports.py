@@ -34,6 +34,7 @@ ORDER = (
     ("predictor",),
     ("report", "export", "serve"),  # siblings: none imports another
     ("assess",),
+    ("budget",),
     ("prepare",),
     ("pipeline",),
     ("quickstart",),

@@ -16,7 +16,7 @@ from frostline.training.fit import choose_pictures, concatenate, fit_depth_head
 from frostline.training.history import EpochRow
 from frostline.training.order import base_requests, train_requests
 from frostline.training.scoring import evaluate
-from frostline.training.task import Origin, Task, engine_of, open_feed, stage_requests
+from frostline.training.task import Origin, Task, engine_of, open_feed, stage_requests, test_requests
 
 
 def fit_head(task: Task) -> EpochRow:
@@ -29,7 +29,8 @@ def fit_head(task: Task) -> EpochRow:
     shown = train_requests(some, task.views, seed=task.config.seed, epoch=0)
     mode = "disk" if task.config.feature_cache == "auto" else task.config.feature_cache
     origin = Origin(engine_of(task, divided), mode if task.views.can_be_stored else "off")
-    feed = open_feed(task, divided, origin, stage_requests(task))
+    has_stage = any(stage.cut == divided.cut for stage in task.plan)
+    feed = open_feed(task, divided, origin, stage_requests(task) if has_stage else shown + test_requests(task, val))
     start = time.perf_counter()
     with task.watch.span("training"):
         train_ND, labels_N = _features(task, feed, some, shown)

@@ -1,5 +1,6 @@
 """What a training works on, gathered once; and how a stage of it gets its frozen activations."""
 
+import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -68,6 +69,14 @@ class Origin:
     """Kept in ram, on disk, or off: computed anew."""
 
 
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """What timing a stage's parts for a moment gave."""
+
+    timing: Timing
+    row_bytes: int
+
+
 @dataclass(slots=True)
 class LastStore:
     """The store opened last, by the digest of its key: a stage, a fit and the evaluation often share one."""
@@ -96,6 +105,10 @@ class Task:
     watch: Stopwatch = field(default_factory=Stopwatch)
     tally: Tally = field(default_factory=Tally)
     last_store: LastStore = field(default_factory=LastStore)
+    timed: dict[tuple[str, str], Timed] = field(default_factory=dict)
+    """By cut and engine."""
+    deadline: float = math.inf
+    """When to end, on `time.monotonic`'s clock."""
     log: Callable[[History], None] = lambda _: None
     """Called with the history after each epoch."""
 
@@ -123,7 +136,7 @@ def test_requests(task: Task, images: list[Image]) -> list[Request]:
 
 def engine_of(task: Task, split: Split, kind: str | None = None) -> Engine:
     """Give what computes a split's frozen layers; `kind` settles which, where it is not chosen yet."""
-    return task.engines.of(split, lambda: _sample(task), lambda: _work(task), kind)
+    return task.engines.of(split, lambda: sample_of(task), lambda: _work(task), kind)
 
 
 def _work(task: Task) -> int:
@@ -132,7 +145,7 @@ def _work(task: Task) -> int:
     return len(stage_requests(task)) or shown
 
 
-def _sample(task: Task) -> Tensor:
+def sample_of(task: Task) -> Tensor:
     """A batch of pixels (batch, channels, height, width): some pictures, repeated where a batch takes more."""
     count = min(SAMPLE_PICTURES, task.config.batch_size)
     (pixels,) = task.pictures.load([base_requests(task.train_images()[:count])])
@@ -147,21 +160,33 @@ def price_of(task: Task, stage: Stage, split: Split, engine: Engine) -> StagePri
     """Time a stage's parts for a moment and choose where its frozen layers come from."""
     requests = stage_requests(task)
     missing = _missing(task, split, engine, requests)
+    timed = time_stage(task, split, engine, [] if missing else requests)
     work = Workload(len(task.train_images()), len(task.val_images()), len(requests), missing)
-    if requests and not missing:
-        rows = [row_id(request) for request in requests[: task.config.batch_size]]
+    mode = task.config.feature_cache
+    return price_stage(stage, split, work, timed.timing, timed.row_bytes, mode=mode, room=_room(task))
+
+
+def time_stage(task: Task, split: Split, engine: Engine, stored: Sequence[Request] = ()) -> Timed:
+    """Time a stage's parts, once in a run; where rows are stored, what computes them is left out."""
+    what = split.cut.name, engine.name
+    if what in task.timed:
+        return task.timed[what]
+    if stored:
+        rows = [row_id(request) for request in stored[: task.config.batch_size]]
         values, decode, prefix = _open_store(task, split, Origin(engine, "disk")).read(rows), 0.0, 0.0
     else:
         values, decode, prefix = _time_frozen(task, engine)
     train, evaluate = time_suffix(split, [value.to(task.fabric.device) for value in values], task.fabric)
-    timing = Timing(decode, prefix, train, evaluate)
-    return price_stage(stage, split, work, timing, row_bytes(values), mode=task.config.feature_cache, room=_room(task))
+    timed = Timed(Timing(decode, prefix, train, evaluate), row_bytes(values))
+    if not stored:
+        task.timed[what] = timed
+    return timed
 
 
 def _time_frozen(task: Task, engine: Engine) -> tuple[Values, float, float]:
     """Decode and compute some pictures; give a batch of values, and seconds per picture of both parts."""
     start = time.perf_counter()
-    pixels = _sample(task)
+    pixels = sample_of(task)
     decode = (time.perf_counter() - start) / min(len(pixels), SAMPLE_PICTURES) / max(1, task.pictures.workers)
     computed: list[Values] = []
 

@@ -1,0 +1,199 @@
+"""`--budget`: choose views, depth of the thaw and epochs so that a whole run takes about as long as it may.
+
+Trainings are offered in a fixed order, from what gives most to what costs least: a deep thaw, shallower ones, a head on
+many stored views, a head on few. Offers are sketched from a few timings; the first whose sketch fits is priced as every
+plan is, and taken if it still fits. Validation then chooses among its epochs, the fitted head's included, so that a
+thaw that does not help costs time alone.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from frostline.config import TrainConfig, parse_seconds
+from frostline.data.views import TEST_VIEWS, parse_views
+from frostline.network.splitting import split
+from frostline.network.summary import layer_rows
+from frostline.plan.price import PROBE_PICTURES, time_suffix
+from frostline.plan.stages import freeze, resolve_plan
+from frostline.training.task import Task, engine_of, price_of, sample_of, time_stage
+
+SHARED = {"head": "multi", "test_views": "flip"}
+"""Settings of every offer on pretrained weights."""
+THAW = {"augment": "flip", "label_smoothing": 0.1, "mixup": 0.2, "ema": 0.98, "layer_decay": 0.9}
+"""Further settings of those that thaw, which are the recipe faces-best's."""
+THAW_RATE = 1e-3
+SHARES = (0.6, 0.3, 0.15)
+"""Shares of the network's multiply-accumulates that a thaw may train."""
+EPOCHS = range(12, 3, -1)
+"""Thawed epochs to offer, most first."""
+SCRATCH_EPOCHS = (200, 150, 100, 75, 50, 40, 30, 20, 15, 10, 7, 5, 3, 2, 1)
+VIEWS = ("crops:8", "crops:4", "flip", "none")
+USED = 0.9
+"""Share of the budget to plan with, for prices are not exact."""
+END_SECONDS = 4.0
+"""For what comes after the last evaluation: figures, files, the end of the process."""
+FIT_SECONDS = 2.0
+"""For the logistic regression from which a head starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A training, and about how long it takes from now to the end."""
+
+    settings: Mapping[str, Any]
+    share: float
+    """Of the network's work, what its last stage trains."""
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        return " ".join(f"--{name.replace('_', '-')} {_quoted(value)}" for name, value in self.settings.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Speeds:
+    """Seconds per picture."""
+
+    decode: float
+    forward: float
+    """Of the network below its head, by the run's engine."""
+    head: float
+    """Of a step that trains the head."""
+    whole: float
+    """Of a step that trains all of the network."""
+
+
+def with_shared_settings(config: TrainConfig) -> TrainConfig:
+    """Give what all offers share to the settings that the user left open; without a budget, change nothing."""
+    if config.budget is None or config.weights == "none":
+        return config
+    return config.model_copy(update={n: value for n, value in SHARED.items() if n not in config.model_fields_set})
+
+
+def within_budget(task: Task, elapsed: float) -> Task:
+    """Give a task the best plan that its budget has time for, and a deadline; tells what was chosen.
+
+    Args:
+        task: prepared from `with_shared_settings`.
+        elapsed: seconds since the run began.
+
+    Raises:
+        ConfigError: the budget is not understood.
+    """
+    assert task.config.budget is not None
+    budget, start = parse_seconds(task.config.budget), time.monotonic() - elapsed
+    speeds = _time(task)
+    offers = [replace(offer, seconds=_sketch(task, offer, speeds)) for offer in _offers(task)]
+    chosen = task.fabric.broadcast(_choose(task, offers, start + USED * budget, speeds))  # clocks differ
+    whole = time.monotonic() - start + chosen.seconds
+    task.reporter.say(f"budget {task.config.budget}: {chosen}, about {whole:.0f} s in all")
+    if whole > budget:
+        task.reporter.warn(f"nothing fits in {task.config.budget}; this takes least")
+    more = _first_that_fits(offers, 2 * USED * budget - elapsed)
+    if more.settings != chosen.settings:
+        task.reporter.say(f"twice the budget would buy {more}")
+    return replace(_offered(task, chosen), deadline=start + budget - END_SECONDS - _evaluation(task, speeds))
+
+
+def _choose(task: Task, offers: Sequence[Offer], deadline: float, speeds: Speeds) -> Offer:
+    """Price those whose sketch fits, until one does; the last offer takes least."""
+    for offer in offers:
+        if time.monotonic() + offer.seconds <= deadline or offer is offers[-1]:
+            offer = replace(offer, seconds=_price(_offered(task, offer), speeds))
+            if time.monotonic() + offer.seconds <= deadline:
+                break
+    return offer
+
+
+def _first_that_fits(offers: Sequence[Offer], seconds: float) -> Offer:
+    return next((offer for offer in offers if offer.seconds <= seconds), offers[-1])
+
+
+def _offers(task: Task) -> Iterator[Offer]:
+    """What to try, best first; what the user set is left out."""
+    for offer in _all_offers(task):
+        left = {n: value for n, value in offer.settings.items() if n not in task.config.model_fields_set}
+        yield replace(offer, settings=left)
+
+
+def _all_offers(task: Task) -> Iterator[Offer]:
+    if task.config.weights == "none":
+        yield from (Offer({"stages": f"all:{epochs}"}, 1.0) for epochs in SCRATCH_EPOCHS)
+        return
+    for part, share in _thaws(task).items():
+        for epochs in EPOCHS:
+            yield Offer({**THAW, "stages": f"head:2, {part}:{epochs}@{THAW_RATE:g}"}, share)
+    yield from (Offer({"augment": views, "stages": "head:10"}, 0.0) for views in VIEWS)
+
+
+def _thaws(task: Task) -> dict[str, float]:
+    """The parts to thaw from, deepest first, with the share of the network's work that each trains."""
+    rows = layer_rows(task.network.module, task.network.preprocess.input_shape)
+    total = sum(row.macs for row in rows)
+    shares: dict[str, float] = {}
+    for part in task.traced.parts():
+        path = task.network.aliases.get(part, part)
+        start = next((i for i, row in enumerate(rows) if f"{row.name}.".startswith(f"{path}.")), len(rows))
+        shares[part] = sum(row.macs for row in rows[start:]) / total
+    fitting = [[part for part in shares if 0 < shares[part] <= most and part != "head"] for most in SHARES]
+    chosen = [max(parts, key=shares.__getitem__) for parts in fitting if parts]
+    return {part: shares[part] for part in chosen}
+
+
+def _time(task: Task) -> Speeds:
+    """Time what sketches are made of."""
+    whole = split(task.traced, task.traced.before("all"))
+    freeze(task.network.module, whole)
+    pixels = task.network.preprocess.normalise(sample_of(task)[:PROBE_PICTURES].to(task.fabric.device))
+    step, _ = time_suffix(whole, [pixels.contiguous(memory_format=torch.channels_last)], task.fabric)
+    below = split(task.traced, task.traced.before("head"))
+    freeze(task.network.module, below)
+    timing = time_stage(task, below, engine_of(task, below)).timing
+    return Speeds(timing.decode, timing.prefix, timing.train, step)
+
+
+def _sketch(task: Task, offer: Offer, speeds: Speeds) -> float:
+    """Estimate the rest of a run, as if work were spread over a network as its multiply-accumulates are."""
+    offered = _offered(task, offer)
+    train, val = len(task.train_images()), len(task.val_images()) * len(TEST_VIEWS[offered.config.test_views])
+    total = _after_stages(offered, speeds)
+    for stage in offered.plan:
+        share = 0.0 if stage.part == "head" else offer.share
+        frozen = speeds.decode + (1 - share) * speeds.forward
+        step = max(speeds.head, share * speeds.whole)
+        shown = stage.epochs * (train + val)
+        stored = len(offered.views.names) * train + val if offered.views.can_be_stored and share < 1 else shown
+        total += min(stored, shown) * frozen + stage.epochs * step * (train + val / 3)
+    return total
+
+
+def _price(task: Task, speeds: Speeds) -> float:
+    """Price the rest of a run as the command `plan` does."""
+    total = _after_stages(task, speeds)
+    for stage in task.plan:
+        divided = split(task.traced, stage.cut)
+        freeze(task.network.module, divided)
+        total += price_of(task, stage, divided, engine_of(task, divided)).seconds
+    return total
+
+
+def _after_stages(task: Task, speeds: Speeds) -> float:
+    return END_SECONDS + _evaluation(task, speeds) + (FIT_SECONDS if task.fits_head else 0.0)
+
+
+def _evaluation(task: Task, speeds: Speeds) -> float:
+    """Seconds to measure the test pictures, which no stage has seen."""
+    views = len(TEST_VIEWS[task.config.test_views])
+    return len(task.index.of("test")) * (speeds.decode + views * speeds.forward)
+
+
+def _offered(task: Task, offer: Offer) -> Task:
+    config = task.config.model_copy(update={**offer.settings, "budget": None})
+    return replace(task, config=config, views=parse_views(config.augment), plan=resolve_plan(config, task.traced))
+
+
+def _quoted(value: object) -> str:
+    return f'"{value}"' if " " in str(value) else str(value)
