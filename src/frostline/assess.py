@@ -41,8 +41,8 @@ def evaluate_own(run: RunFolder, predictor: Predictor, reporter: Reporter) -> di
     pictures = Pictures(source, predictor.preprocess, config.max_pixels, default_workers())
     batches = [requests[i : i + pictures.at_once] for i in range(0, len(requests), pictures.at_once)]
     truth = _truth([source.pictures[request.position] for request in requests], predictor.classes)
-    rows_of_each = _probabilities(predictor, pictures.load(batches), len(requests), reporter)
-    return {"split": split, **measure(rows_of_each, truth, predictor.classes).to_json()}
+    probabilities = _probabilities(predictor, pictures.load(batches), len(requests), reporter)
+    return {"split": split, **measure(probabilities, truth, predictor.classes).to_json()}
 
 
 def evaluate_on(data: str, predictor: Predictor, reporter: Reporter) -> dict[str, Any]:

@@ -6,9 +6,11 @@ plan is, and taken if it still fits. Validation then chooses among its epochs, t
 thaw that does not help costs time alone.
 """
 
+import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import torch
@@ -50,7 +52,8 @@ class Offer:
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        return " ".join(f"--{name.replace('_', '-')} {_quoted(value)}" for name, value in self.settings.items())
+        flags = ((f"--{name.replace('_', '-')}", str(value)) for name, value in self.settings.items())
+        return shlex.join(chain.from_iterable(flags))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +196,3 @@ def _evaluation(task: Task, speeds: Speeds) -> float:
 def _offered(task: Task, offer: Offer) -> Task:
     config = task.config.model_copy(update={**offer.settings, "budget": None})
     return replace(task, config=config, views=parse_views(config.augment), plan=resolve_plan(config, task.traced))
-
-
-def _quoted(value: object) -> str:
-    return f'"{value}"' if " " in str(value) else str(value)

@@ -101,7 +101,6 @@ class Predictor:
         damages: list[str],
         *,
         positions: Sequence[int] | None = None,
-        max_pixels: int = MAX_PIXELS,
         workers: int | None = None,
     ) -> Iterator[Tensor]:
         """Give a source's sound pictures as batches of pixels (batch, channels, size, size).
@@ -110,13 +109,11 @@ class Predictor:
             source: of the pictures.
             damages: filled meanwhile with what is wrong with each picture ("": nothing), in order.
             positions: of the pictures wanted; None are all.
-            max_pixels: of a picture that is not refused.
             workers: decoding processes; None is one per core.
         """
         processes = default_workers() if workers is None else workers
-        for found, pixels in read(
-            source, self.preprocess, max_pixels=max_pixels, workers=processes, positions=positions
-        ):
+        batches = read(source, self.preprocess, max_pixels=MAX_PIXELS, workers=processes, positions=positions)
+        for found, pixels in batches:
             damages += found
             if len(pixels):
                 yield pixels

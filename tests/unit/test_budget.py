@@ -90,7 +90,7 @@ def test_what_was_chosen_is_told_and_what_more_would_buy(tiny_folder, untimed):
     task, told = chosen(tiny_folder, "7s")
     assert task.config.budget is None
     assert told.lines[0].startswith("budget 7s: --augment ")
-    assert f"--stages {task.config.stages}, about " in told.lines[0].replace('"', "")
+    assert f"--stages {task.config.stages}, about " in told.lines[0].replace("'", "")
     assert told.lines[1].startswith("twice the budget would buy --augment flip")
     _, told = chosen(tiny_folder, "1h")
     assert len(told.lines) == 1
@@ -140,7 +140,7 @@ def test_the_real_thing_is_timed_priced_and_trained(tiny_folder, tmp_path):
     saved = make_config(**api.read_yaml(run.folder.config))
     assert saved.budget is None
     assert saved.stages.startswith("head:")
-    assert f'--stages "{saved.stages}"' in told.lines[0] or f"--stages {saved.stages}" in told.lines[0]
+    assert f"--stages {saved.stages}, about " in told.lines[0].replace("'", "")
     assert (saved.head, saved.test_views) == ("multi", "flip")
 
 

@@ -95,7 +95,7 @@ def run_plan(task: Task, *, resumed: State | None, save: Save) -> Progress:
         progress.history.add(fit_head(task))
         progress.best = snapshot(task, progress.trained)
     for stage in task.plan[resumed.stage if resumed else 0 :]:
-        if progress.history.epochs and _is_late(task, progress):
+        if _is_late(task, progress):
             task.reporter.say(f"time is up: {stage.name} is left out")
             break
         _run_stage(task, stage, progress, resumed if resumed and resumed.stage == stage.number else None, save)
@@ -133,7 +133,7 @@ def _run_stage(task: Task, stage: Stage, progress: Progress, resumed: State | No
         run = _set_up(task, stage, divided, feed, origin, resumed)
         saved = time.monotonic()
         for epoch in range(resumed.epoch if resumed else 0, stage.epochs):
-            if _is_stopped(task, stage, progress) or (progress.history.epochs and _is_late(task, progress)):
+            if _is_stopped(task, stage, progress) or _is_late(task, progress):
                 break
             is_best = _run_epoch(task, run, progress, epoch)
             _tell(task, stage, progress.history.epochs[-1], epoch, is_best=is_best)
@@ -264,9 +264,10 @@ def _is_stopped(task: Task, stage: Stage, progress: Progress) -> bool:
 
 def _is_late(task: Task, progress: Progress) -> bool:
     """Tell whether another epoch such as the last would end after the deadline; one process decides for all."""
-    if task.deadline == math.inf:
+    epochs = progress.history.epochs
+    if task.deadline == math.inf or not epochs:
         return False
-    late: bool = task.fabric.broadcast(time.monotonic() + progress.history.epochs[-1].seconds > task.deadline)
+    late: bool = task.fabric.broadcast(time.monotonic() + epochs[-1].seconds > task.deadline)
     return late
 
 
