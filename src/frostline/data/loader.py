@@ -41,8 +41,8 @@ class Request:
 
 
 def default_workers() -> int:
-    """One process per core."""
-    return os.cpu_count() or 1
+    """One process per core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def digest_content(content: bytes | np.ndarray) -> str:

@@ -1,0 +1,83 @@
+"""Convolutions over small maps, computed on several pictures laid side by side.
+
+oneDNN's kernels multiply along the rows of a map. A row of seven or of two columns leaves most of a register or a
+matrix tile empty, in the weight gradient above all. Here such maps stand next to one another with columns of zeros
+between them, so that one row fills the 64 bytes; each output is the same sum as before. A 1x1 convolution of small maps
+is one matrix product.
+
+Shapes: B pictures, in groups of G side by side, each with P columns.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+ROW_BYTES = 64
+"""A row of a matrix tile (AMX), and a register (AVX-512): 32 numbers in bf16, 16 in float32."""
+SMALL = 4
+"""Maps are laid side by side whose row fills no more than this part of the bytes: 8 columns in bf16, 4 in float32."""
+
+
+class SideBySide(TorchFunctionMode):
+    """While entered, CPU convolutions over small maps are computed on panoramas, and so are their gradients.
+
+    Every other call is as it was. Results differ from those without by rounding only.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Stand in for torch.conv2d as its layers call it: seven values by position."""
+        if func is torch.conv2d and len(args) == 7 and not kwargs:
+            x, weight, bias, stride, padding, dilation, groups = args
+            is_plain = dilation == (1, 1) and groups == 1 and not isinstance(padding, str)
+            if is_plain and _is_batch_of_maps(x) and x.shape[3] * SMALL <= (row := _numbers_in_a_row(x)):
+                return _convolve(x, weight, bias, stride, padding, row)
+        return func(*args, **(kwargs or {}))
+
+
+def _is_batch_of_maps(x: Tensor) -> bool:
+    return x.device.type == "cpu" and x.dim() == 4 and len(x) > 1
+
+
+def _numbers_in_a_row(x: Tensor) -> int:
+    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+    return ROW_BYTES // dtype.itemsize
+
+
+def _convolve(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int], padding: tuple[int, int], row: int
+) -> Tensor:
+    kernel, step, side = weight.shape[3], stride[1], padding[1]
+    if weight.shape[2:] == (1, 1) and stride == (1, 1) and padding == (0, 0):
+        return functional.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
+    if 2 * side - kernel + step < 0:  # a panorama's last picture would end before its last column
+        return torch.conv2d(x, weight, bias, stride, padding)
+    columns = -(-(x.shape[3] + side) // step) * step
+    group = min(len(x), -(-row // columns))
+    wide = torch.conv2d(_lay(x, group, columns), weight, bias, stride, padding)
+    width = (x.shape[3] + 2 * side - kernel) // step + 1
+    return _part(wide, len(x), group, columns // step, width)
+
+
+def _lay(x: Tensor, group: int, columns: int) -> Tensor:
+    """Turn maps (B, C, H, W) into panoramas (B/G, C, H, G * P), channels last, what is missing zero."""
+    maps = x.permute(0, 2, 3, 1)
+    if len(x) % group:
+        maps = functional.pad(maps, (0, 0, 0, 0, 0, 0, 0, -len(x) % group))
+    maps = torch.unflatten(maps, 0, (-1, group)).transpose(1, 2)
+    return functional.pad(maps, (0, 0, 0, columns - x.shape[3])).flatten(2, 3).permute(0, 3, 1, 2)
+
+
+def _part(wide: Tensor, count: int, group: int, columns: int, width: int) -> Tensor:
+    """Take `count` maps (B, C, h, w), channels last, out of panoramas (B/G, C, h, at least G * P)."""
+    maps = torch.unflatten(wide.permute(0, 2, 3, 1)[:, :, : group * columns], 2, (group, columns))
+    return maps[..., :width, :].transpose(1, 2).flatten(0, 1)[:count].contiguous().permute(0, 3, 1, 2)
