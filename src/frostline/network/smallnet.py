@@ -4,7 +4,7 @@ VGG spends most of its work on wide early maps, ResNet's stem throws small pictu
 patches and three blocks, each a convolution with a pool and then a residual one: 0.13 G multiply-accumulates at 32
 pixels, four tenths of VGG-16's. The stem is computed from the training pictures, not trained: its filters are the
 patches' principal directions, each scaled to unit variance, with both signs (D. Page, "How to Train Your ResNet",
-2018). The blocks' widths are those of arXiv 2404.00498.
+2018). From arXiv 2404.00498 come the blocks' widths, their start as identities and the scale of the logits.
 """
 
 import torch
@@ -18,11 +18,22 @@ SIDE = 32
 """Pixels, where none are asked for."""
 SMALLEST = 9
 """The stem and three pools leave nothing of less."""
+SCALE = 1 / 9
+"""Of what the last layer reads; its logits start small and move slowly."""
+
+
+class _DiracConv2d(nn.Conv2d):
+    """3x3; its first outputs start as its inputs, as many as there are, the others at random."""
+
+    def reset_parameters(self) -> None:
+        """Draw new weights."""
+        super().reset_parameters()
+        nn.init.dirac_(self.weight.data[: self.in_channels])
 
 
 def _convolution(in_channels: int, out_channels: int, *, pool: bool = False) -> nn.Sequential:
     """Convolve 3x3, halve if asked, normalise, rectify."""
-    layers: list[nn.Module] = [nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)]
+    layers: list[nn.Module] = [_DiracConv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)]
     if pool:
         layers.append(nn.MaxPool2d(kernel_size=2))
     return nn.Sequential(*layers, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
@@ -52,6 +63,8 @@ class SmallNet(nn.Module):
         in_channels: 3 for colour, 1 for grey.
     """
 
+    scale: Tensor
+
     def __init__(self, *, num_classes: int, width: float = 1.0, in_channels: int = 3) -> None:
         super().__init__()
         stem, widths = 2 * in_channels * PATCH**2, [max(1, round(channels * width)) for channels in WIDTHS]
@@ -61,6 +74,7 @@ class SmallNet(nn.Module):
         self.block2 = Block(widths[0], widths[1])
         self.block3 = Block(widths[1], widths[2])
         self.pool = nn.AdaptiveMaxPool2d(1)
+        self.register_buffer("scale", torch.tensor(SCALE))
         self.fc = nn.Linear(widths[2], num_classes)
 
     def whiten(self, pictures: Tensor, *, floor: float = 5e-4) -> None:
@@ -78,7 +92,7 @@ class SmallNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Give logits (batch, num_classes) of float pictures (batch, in_channels, height, width)."""
         x = self.block3(self.block2(self.block1(self.rectify(self.whitening(x)))))
-        logits: Tensor = self.fc(self.pool(x).flatten(1))
+        logits: Tensor = self.fc(self.pool(x).flatten(1) * self.scale)
         return logits
 
 

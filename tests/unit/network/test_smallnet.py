@@ -52,3 +52,14 @@ def test_it_can_be_cut_at_every_block():
 
 def test_it_is_made_for_small_pictures():
     assert build(NetworkSpec(model="smallnet", classes=3)).preprocess.input_shape == (3, 32, 32)
+
+
+@pytest.mark.parametrize("init", ["default", "he"])
+def test_blocks_start_as_identities_unless_asked_otherwise(init: str) -> None:
+    network = build(NetworkSpec(model="smallnet", classes=2, width=0.25), init=init)
+    convolution = network.module.get_submodule("block2.residual.0")
+    x = torch.randn(2, convolution.weight.shape[1], 5, 5)
+
+    passed = torch.equal(convolution(x)[:, : x.shape[1]], x)
+
+    assert passed is (init == "default")
