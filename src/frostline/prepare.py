@@ -11,12 +11,13 @@ from frostline.activations.choosing import Engines
 from frostline.activations.compute import Pictures
 from frostline.budget import with_shared_settings, within_budget
 from frostline.config import TrainConfig, parse_bytes, parse_seconds
+from frostline.data.frames import Frames
 from frostline.data.index import Index, build_index, class_names
 from frostline.data.known import read_known, write_known
 from frostline.data.loader import default_workers
 from frostline.data.pictures import Source
 from frostline.data.sources import open_source
-from frostline.data.views import parse_views
+from frostline.data.views import centre_shape, parse_views
 from frostline.errors import ConfigError
 from frostline.files import default_cache_dir, make_private
 from frostline.hardware import make_fabric
@@ -70,7 +71,8 @@ def prepare(config: TrainConfig, fabric: Fabric, reporter: Reporter, watch: Stop
     with watch.span("audit"):
         index = _index(config, source, cache_dir, reporter)
     workers = default_workers() if config.workers is None else config.workers
-    pictures = Pictures(source, network.preprocess, config.max_pixels, workers, at_once=config.batch_size)
+    frames = Frames(len(source.pictures), centre_shape(network.preprocess))
+    pictures = Pictures(source, network.preprocess, config.max_pixels, workers, config.batch_size, frames)
     if isinstance(network.module, SmallNet) and config.weights == "none":
         _whiten(network.module, pictures, index)
     _check_batches(config, index, fabric, [split(traced, stage.cut).suffix for stage in plan], network.head)

@@ -9,6 +9,7 @@ from torch import Tensor
 from frostline.activations.engines import Engine
 from frostline.activations.key import row_id
 from frostline.activations.store import Store, Values
+from frostline.data.frames import Frames
 from frostline.data.loader import Request, load
 from frostline.data.pictures import Source
 from frostline.data.preprocess import Preprocess
@@ -25,10 +26,14 @@ class Pictures:
     workers: int
     at_once: int = 32
     """Pictures that the pass computes together: the run's batch size, for rounding depends on it a little."""
+    frames: Frames | None = None
+    """Where pictures that are read more than once are kept."""
 
-    def load(self, batches: Sequence[Sequence[Request]]) -> Iterator[Tensor]:
-        """Give each batch as uint8 (batch, channels, size, size)."""
-        return load(self.source, self.preprocess, batches, max_pixels=self.max_pixels, workers=self.workers)
+    def load(self, batches: Sequence[Sequence[Request]], *, keep: bool = False) -> Iterator[Tensor]:
+        """Give each batch as uint8 (batch, channels, size, size); `keep` what is decoded for the next time."""
+        frames = self.frames if keep else None
+        limits = {"max_pixels": self.max_pixels, "workers": self.workers}
+        return load(self.source, self.preprocess, batches, **limits, frames=frames)
 
 
 def fill(

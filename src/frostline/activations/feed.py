@@ -52,7 +52,7 @@ class DirectFeed:
 
     def batches(self, requests: Sequence[Sequence[Request]]) -> Iterator[Values]:
         """Give each batch's values."""
-        for values in self.engine.run(self.pictures.load(requests)):
+        for values in self.engine.run(self.pictures.load(requests, keep=True)):
             yield tuple(_arranged(value.to(self.fabric.device)) for value in values)
 
 

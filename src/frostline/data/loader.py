@@ -1,9 +1,9 @@
 """Read and decode pictures in worker processes, in the order asked for; the number of workers changes no result."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,11 +12,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from frostline.data.decode import decode
+from frostline.data.frames import Frames
 from frostline.data.pictures import Source
 from frostline.data.preprocess import Preprocess
-from frostline.data.views import BASE, shorter_side, show
+from frostline.data.views import BASE, centre, is_centred, shorter_side, show, show_centre
 from frostline.errors import DataError, DecodeError
 from frostline.files import digest_bytes
+
+T = TypeVar("T")
 
 EXAMINED_AT_ONCE = 32
 WORTH_WORKERS = 32
@@ -84,14 +87,28 @@ def read(
 
 
 def load(
-    source: Source, preprocess: Preprocess, batches: Sequence[Sequence[Request]], *, max_pixels: int, workers: int
+    source: Source,
+    preprocess: Preprocess,
+    batches: Sequence[Sequence[Request]],
+    *,
+    max_pixels: int,
+    workers: int,
+    frames: Frames | None = None,
 ) -> Iterator[Tensor]:
     """Give each batch of views as uint8 (batch, channels, size, size).
+
+    Args:
+        source: of the pictures.
+        preprocess: how they are framed.
+        batches: the views wanted.
+        max_pixels: of a picture that is not refused.
+        workers: decoding processes.
+        frames: where centres are looked for, and kept for the next time.
 
     Raises:
         DataError: a picture has changed, or cannot be read any more, since it was examined.
     """
-    viewer = _Viewer(source, preprocess, max_pixels)
+    viewer = _Viewer(source, preprocess, max_pixels, frames)
     for views in _run(viewer, batches, workers, total=sum(map(len, batches))):
         if isinstance(views, str):
             raise DataError(views)
@@ -145,9 +162,9 @@ class _Viewer(Dataset[Any]):
     Views of one picture that follow each other are made from one decoding.
     """
 
-    def __init__(self, source: Source, preprocess: Preprocess, max_pixels: int) -> None:
-        self.source, self.preprocess, self.max_pixels = source, preprocess, max_pixels
-        self.last: tuple[object, Image.Image] | None = None
+    def __init__(self, source: Source, preprocess: Preprocess, max_pixels: int, frames: Frames | None) -> None:
+        self.source, self.preprocess, self.max_pixels, self.frames = source, preprocess, max_pixels, frames
+        self.last: tuple[object, Any] | None = None
 
     def __getitems__(self, requests: Sequence[Request]) -> Tensor | str:
         try:
@@ -156,10 +173,24 @@ class _Viewer(Dataset[Any]):
             return str(error)
 
     def _view(self, request: Request) -> np.ndarray:
-        wanted = request.position, request.digest, shorter_side(request.view, self.preprocess)
+        if is_centred(request.view):
+            return show_centre(self._once(request, self._centre), request.view, request.digest, self.preprocess)
+        return show(self._once(request, self._decode), request.view, request.digest, self.preprocess)
+
+    def _once(self, request: Request, make: Callable[[Request], T]) -> T:
+        wanted = request.position, request.digest, make
         if self.last is None or self.last[0] != wanted:
-            self.last = wanted, self._decode(request)
-        return show(self.last[1], request.view, request.digest, self.preprocess)
+            self.last = wanted, make(request)
+        made: T = self.last[1]
+        return made
+
+    def _centre(self, request: Request) -> np.ndarray:
+        kept = self.frames.get(request.position) if self.frames else None
+        if kept is None:
+            kept = centre(self._decode(request), self.preprocess)
+            if self.frames:
+                self.frames.keep(request.position, kept)
+        return kept
 
     def _decode(self, request: Request) -> Image.Image:
         path = self.source.pictures[request.position].path

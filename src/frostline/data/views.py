@@ -86,11 +86,15 @@ def parse_views(text: str) -> Views:
     return Views(text, () if rest else known[first], known[first], tuple(rest))
 
 
+def is_centred(view: str) -> bool:
+    """Tell whether a view shows the centre, mirrored or not, whatever is drawn on top."""
+    return _framing(view) in CENTRED
+
+
 def shorter_side(view: str, preprocess: Preprocess) -> int | None:
     """How many pixels the shorter side of a picture must have for a view: None are all, for it may enlarge a part."""
-    framing = view.partition("@")[0].split("+")[0]
     side = preprocess.size if preprocess.squash else preprocess.resize
-    return SPARE * side if framing in CENTRED else None
+    return SPARE * side if is_centred(view) else None
 
 
 def show(picture: Image.Image, view: str, digest: str, preprocess: Preprocess) -> np.ndarray:
@@ -100,16 +104,43 @@ def show(picture: Image.Image, view: str, digest: str, preprocess: Preprocess) -
     `CENTRED`, or a seeded random resized crop, flipped every other time, scale 0.08 to 1, aspect 3/4 to 4/3, arXiv
     1409.4842), and by the changes on top, whose draws its whole name seeds.
     """
-    framing, *changes = view.partition("@")[0].split("+")
-    if framing in CENTRED:
-        box, (mirrored, shift) = _centre_box(picture.size, preprocess), CENTRED[framing]
-    else:
-        (box, mirrored), shift = _random_box(picture.size, seed_of(digest, framing)), 0
-    side = (preprocess.size, preprocess.size)
-    pixels = np.asarray(picture.resize(side, Image.Resampling[preprocess.interpolation.upper()], box=box))
+    if is_centred(view):
+        return show_centre(centre(picture, preprocess), view, digest, preprocess)
+    box, mirrored = _random_box(picture.size, seed_of(digest, _framing(view)))
+    pixels = _resize(picture, box, preprocess)
+    return _change(pixels[:, ::-1] if mirrored else pixels, view, digest, preprocess)
+
+
+def centre(picture: Image.Image, preprocess: Preprocess) -> np.ndarray:
+    """Give the centre of a decoded picture: uint8 (size, size), or (size, size, 3) where it has colours."""
+    return _resize(picture, _centre_box(picture.size, preprocess), preprocess)
+
+
+def centre_shape(preprocess: Preprocess) -> tuple[int, ...]:
+    """Shape of what `centre` gives."""
+    channels, height, width = preprocess.input_shape
+    return (height, width) if channels == 1 else (height, width, channels)
+
+
+def show_centre(pixels: np.ndarray, view: str, digest: str, preprocess: Preprocess) -> np.ndarray:
+    """Give a centred view: as `show` does, from what `centre` gave."""
+    mirrored, shift = CENTRED[_framing(view)]
     pixels = pixels[:, ::-1] if mirrored else pixels
-    pixels = move(pixels, shift, shift) if shift else pixels
-    for number, change in enumerate(changes):
+    return _change(move(pixels, shift, shift) if shift else pixels, view, digest, preprocess)
+
+
+def _framing(view: str) -> str:
+    return view.partition("@")[0].partition("+")[0]
+
+
+def _resize(picture: Image.Image, box: tuple[float, float, float, float], preprocess: Preprocess) -> np.ndarray:
+    side = (preprocess.size, preprocess.size)
+    return np.asarray(picture.resize(side, Image.Resampling[preprocess.interpolation.upper()], box=box))
+
+
+def _change(pixels: np.ndarray, view: str, digest: str, preprocess: Preprocess) -> np.ndarray:
+    """Apply what a view draws on top; give (channels, size, size)."""
+    for number, change in enumerate(view.partition("@")[0].split("+")[1:]):
         pixels = parse_change(change, preprocess.mean)(np.ascontiguousarray(pixels), seed_of(digest, view, number))
     planes = pixels[np.newaxis] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
     return np.ascontiguousarray(planes)

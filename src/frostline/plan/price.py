@@ -68,6 +68,8 @@ class Workload:
     val: int
     rows: int
     missing: int
+    is_decoded_once: bool = False
+    """Whether later epochs find the pictures in memory where nothing is stored."""
 
 
 def seconds_per_picture(work: Callable[[int], object], most: int, fabric: Fabric) -> float:
@@ -139,7 +141,8 @@ def price_stage(
     size = work.rows * row_bytes
     suffix = stage.epochs * (work.train * timing.train + work.val * timing.evaluate)
     shown = stage.epochs * (work.train + work.val)
-    direct = shown * (timing.decode + timing.prefix) + suffix
+    decoded = work.train + work.val if work.is_decoded_once else shown
+    direct = decoded * timing.decode + shown * timing.prefix + suffix
     read = 0.0 if size <= RAM_LIMIT else shown * row_bytes / READ_BYTES_PER_SECOND
     stored = work.missing * (timing.decode + timing.prefix) + read + suffix
     choice, why = _choose(mode, split, work, size, room, stored, direct)

@@ -21,7 +21,7 @@ from frostline.activations.store import DiskStore, RamStore, Store, Values, copy
 from frostline.config import TrainConfig, parse_bytes
 from frostline.data.index import Image, Index
 from frostline.data.loader import Request
-from frostline.data.views import TEST_VIEWS, Views
+from frostline.data.views import TEST_VIEWS, Views, is_centred
 from frostline.hardware import precision_name
 from frostline.network.build import Network
 from frostline.network.cuts import Traced
@@ -161,7 +161,8 @@ def price_of(task: Task, stage: Stage, split: Split, engine: Engine) -> StagePri
     requests = stage_requests(task)
     missing = _missing(task, split, engine, requests)
     timed = time_stage(task, split, engine, [] if missing else requests)
-    work = Workload(len(task.train_images()), len(task.val_images()), len(requests), missing)
+    decoded_once = bool(task.views.turns) and all(map(is_centred, task.views.turns))
+    work = Workload(len(task.train_images()), len(task.val_images()), len(requests), missing, decoded_once)
     mode = task.config.feature_cache
     return price_stage(stage, split, work, timed.timing, timed.row_bytes, mode=mode, room=_room(task))
 

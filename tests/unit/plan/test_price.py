@@ -121,3 +121,11 @@ def test_timing_never_takes_more_pictures_than_a_step_has():
     done = []
     seconds_per_picture(done.append, 3, make_fabric("cpu", "fp32"))
     assert set(done) == {3}
+
+
+def test_pictures_kept_in_memory_are_decoded_once():
+    slow = Timing(decode=1.0, prefix=0.0, train=0.0, evaluate=0.0)
+    once = price(work=Workload(100, 20, 0, 0, is_decoded_once=True), timing=slow)
+    always = price(work=Workload(100, 20, 0, 0), timing=slow)
+    assert once.seconds_direct == 120
+    assert always.seconds_direct == 5 * 120
