@@ -1,0 +1,47 @@
+"""Ultralytics: its classification trainer around torchvision's ResNet-18, which it can take; every layer trains."""
+
+import tempfile
+
+import torch
+from common import SIZE, WORKERS, Epochs, options, picture_count, pretrained
+from ultralytics.models.yolo.classify import ClassificationTrainer
+from ultralytics.nn.tasks import ClassificationModel
+
+given = options()
+
+
+class Trainer(ClassificationTrainer):
+    """Starts from the weights given instead of a download."""
+
+    def setup_model(self) -> None:
+        """Build the network; its last layer gets the classes of the data."""
+        self.model = pretrained(given.model, given.weights)
+        ClassificationModel.reshape_outputs(self.model, self.data["nc"])
+        for parameter in self.model.parameters():
+            parameter.requires_grad_(True)
+
+
+clock = Epochs(picture_count(given.data))
+with tempfile.TemporaryDirectory() as folder:
+    trainer = Trainer(
+        overrides={
+            "model": given.model,
+            "data": str(given.data.resolve()),
+            "epochs": given.epochs,
+            "imgsz": SIZE,
+            "batch": given.batch_size,
+            "workers": WORKERS,
+            "device": "cpu",
+            "seed": given.seed,
+            "project": folder,
+            "plots": False,
+            "val": True,
+            "verbose": False,
+        }
+    )
+    trainer.add_callback("on_train_epoch_start", lambda _: clock.begin())
+    trainer.add_callback("on_train_epoch_end", lambda _: clock.end())
+    with torch.enable_grad():
+        trainer.train()
+    accuracy = trainer.metrics["metrics/accuracy_top1"]
+clock.report(float(accuracy))
