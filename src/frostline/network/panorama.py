@@ -8,13 +8,11 @@ is one matrix product.
 Shapes: B pictures, in groups of G side by side, each with P columns.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
+
+Pair = tuple[int, int]
 
 ROW_BYTES = 64
 """A row of a matrix tile (AMX), and a register (AVX-512): 32 numbers in bf16, 16 in float32."""
@@ -22,50 +20,41 @@ SMALL = 4
 """Maps are laid side by side whose row fills no more than this part of the bytes: 8 columns in bf16, 4 in float32."""
 
 
-class SideBySide(TorchFunctionMode):
-    """While entered, CPU convolutions over small maps are computed on panoramas, and so are their gradients.
-
-    Every other call is as it was. Results differ from those without by rounding only.
-    """
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Stand in for torch.conv2d as its layers call it: seven values by position."""
-        if func is torch.conv2d and len(args) == 7 and not kwargs:
-            x, weight, bias, stride, padding, dilation, groups = args
-            is_plain = dilation == (1, 1) and groups == 1 and not isinstance(padding, str)
-            if is_plain and _is_batch_of_maps(x) and x.shape[3] * SMALL <= (row := _numbers_in_a_row(x)):
-                return _convolve(x, weight, bias, stride, padding, row)
-        return func(*args, **(kwargs or {}))
+def fits_beside_others(x: Tensor, dtype: torch.dtype) -> bool:
+    """Tell whether maps (B, C, H, W), computed in a dtype, are small enough, and more than one."""
+    return len(x) > 1 and x.shape[3] * SMALL <= _numbers_in_a_row(dtype)
 
 
-def _is_batch_of_maps(x: Tensor) -> bool:
-    return x.device.type == "cpu" and x.dim() == 4 and len(x) > 1
-
-
-def _numbers_in_a_row(x: Tensor) -> int:
-    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
-    return ROW_BYTES // dtype.itemsize
-
-
-def _convolve(
-    x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int], padding: tuple[int, int], row: int
+def convolve_side_by_side(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, padding: Pair, dtype: torch.dtype
 ) -> Tensor:
+    """Convolve as `torch.conv2d` does without dilation or groups.
+
+    Args:
+        x: (B, C, H, W).
+        weight: (out channels, C, kernel height, kernel width).
+        bias: (out channels,).
+        stride: of rows and columns.
+        padding: the same.
+        dtype: that is computed in.
+
+    Returns:
+        (B, out channels, h, w), channels last.
+    """
     kernel, step, side = weight.shape[3], stride[1], padding[1]
     if weight.shape[2:] == (1, 1) and stride == (1, 1) and padding == (0, 0):
         return functional.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
     if 2 * side - kernel + step < 0:  # a panorama's last picture would end before its last column
         return torch.conv2d(x, weight, bias, stride, padding)
     columns = -(-(x.shape[3] + side) // step) * step
-    group = min(len(x), -(-row // columns))
+    group = min(len(x), -(-_numbers_in_a_row(dtype) // columns))
     wide = torch.conv2d(_lay(x, group, columns), weight, bias, stride, padding)
     width = (x.shape[3] + 2 * side - kernel) // step + 1
     return _part(wide, len(x), group, columns // step, width)
+
+
+def _numbers_in_a_row(dtype: torch.dtype) -> int:
+    return ROW_BYTES // dtype.itemsize
 
 
 def _lay(x: Tensor, group: int, columns: int) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from frostline.network.panorama import SideBySide
+from frostline.network.convolutions import FastConvolutions
 from frostline.network.splitting import Split
 from frostline.plan.stages import Stage
 
@@ -114,13 +114,13 @@ def _first(values: Sequence[Tensor], count: int) -> list[Tensor]:
 
 
 def _train_once(suffix: nn.Module, values: Sequence[Tensor], fabric: Fabric) -> None:
-    with fabric.autocast(), SideBySide():
+    with fabric.autocast(), FastConvolutions():
         logits = suffix(*values)
     logits.float().logsumexp(dim=1).mean().backward()
 
 
 def _evaluate_once(suffix: nn.Module, values: Sequence[Tensor], fabric: Fabric) -> None:
-    with torch.no_grad(), fabric.autocast(), SideBySide():
+    with torch.no_grad(), fabric.autocast(), FastConvolutions():
         suffix(*values)
 
 

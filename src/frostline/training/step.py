@@ -14,7 +14,7 @@ from torch.nn import functional
 from frostline.activations.feed import Feed
 from frostline.activations.store import Values
 from frostline.data.loader import Request
-from frostline.network.panorama import SideBySide
+from frostline.network.convolutions import FastConvolutions
 from frostline.training.mixing import NO_MIX, Mix, mix_values, partners_of
 
 
@@ -68,7 +68,7 @@ def train_step(
         partners_B = partners_of(len(labels_B), rules.mix_seed).to(labels_B.device)
         values, kept = mix_values(values, rules.mix, partners_B, rules.channel_axes)
         answers = [(kept, labels_B), (1 - kept, labels_B[partners_B])]
-    with SideBySide():
+    with FastConvolutions():
         logits_BK = suffix(*values).float()
     loss = torch.stack(
         [
@@ -93,6 +93,6 @@ def predict_batches(
     """Give float32 logits (B, K) of each batch, in evaluation mode."""
     suffix.eval()
     for values in feed.batches(requests):
-        with torch.no_grad(), fabric.autocast(), SideBySide():
+        with torch.no_grad(), fabric.autocast(), FastConvolutions():
             logits_BK: Tensor = suffix(*values)
         yield logits_BK.float()

@@ -1,11 +1,11 @@
-"""Convolutions over small maps laid side by side give what torch gives, gradients too."""
+"""Faster convolutions give what torch gives, gradients too, and are taken where they should be."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from frostline.network import panorama
-from frostline.network.panorama import SideBySide
+from frostline.network import convolutions, panorama
+from frostline.network.convolutions import FastConvolutions
 
 # pictures, channels, height, width, then out channels, kernel, stride, padding
 CASES = [
@@ -43,7 +43,7 @@ def test_outputs_and_gradients_are_those_of_torch(case: tuple[int, ...]) -> None
     layer, x = _layer_and_maps(case)
 
     expected = _run(layer, x)
-    with SideBySide():
+    with FastConvolutions():
         found = _run(layer, x)
 
     for ours, theirs in zip(found, expected, strict=True):
@@ -53,7 +53,7 @@ def test_outputs_and_gradients_are_those_of_torch(case: tuple[int, ...]) -> None
 @pytest.mark.parametrize("case", CASES[:2], ids=str)
 def test_the_maps_stay_channels_last(case: tuple[int, ...]) -> None:
     layer, x = _layer_and_maps(case)
-    with SideBySide():
+    with FastConvolutions():
         assert layer(x).is_contiguous(memory_format=torch.channels_last)
 
 
@@ -68,7 +68,7 @@ def test_how_small_depends_on_the_precision(
     monkeypatch.setattr(panorama, "_lay", lambda x, group, columns: laid.append(x) or lay(x, group, columns))
     layer, x = _layer_and_maps((8, 4, width, width, 4, 3, 1, 1))
 
-    with torch.autocast("cpu", torch.bfloat16, enabled=autocast), SideBySide():
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast), FastConvolutions():
         layer(x)
 
     assert bool(laid) is expected
@@ -78,21 +78,63 @@ def test_how_small_depends_on_the_precision(
     "layer",
     [
         nn.Conv2d(8, 8, 3, padding=1, groups=8),
+        nn.Conv2d(8, 8, 3, padding=1, groups=2),
         nn.Conv2d(8, 8, 3, padding=2, dilation=2),
         nn.Conv2d(8, 8, 3, padding="same"),
         nn.Conv2d(8, 8, 3, padding=1, padding_mode="reflect"),
     ],
-    ids=["depthwise", "dilated", "same", "reflect"],
+    ids=["depthwise in float32", "grouped", "dilated", "same", "reflect"],
 )
 def test_other_convolutions_are_as_they_were(layer: nn.Conv2d) -> None:
     x = torch.randn(8, 8, 4, 4)
-    with SideBySide():
+    with FastConvolutions():
         found = layer(x)
     torch.testing.assert_close(found, layer(x))
 
 
 def test_a_single_map_is_as_it_was() -> None:
     layer, x = _layer_and_maps((1, 4, 2, 2, 4, 3, 1, 1))
-    with SideBySide():
+    with FastConvolutions():
         found = layer(x)
     assert torch.equal(found, layer(x))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "bias"), [(3, 1, False), (3, 2, True), (5, 2, False), (5, 1, True), ((1, 3), (1, 2), True)]
+)
+def test_depthwise_gradients_in_bfloat16_are_those_of_float32(
+    kernel: int, stride: int, bias: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[object] = []
+    ours = convolutions.convolve_depthwise
+    monkeypatch.setattr(convolutions, "convolve_depthwise", lambda *given: calls.append(given) or ours(*given))
+    torch.manual_seed(0)
+    layer = nn.Conv2d(6, 6, kernel, stride, padding=1, groups=6, bias=bias)
+    with torch.no_grad():  # values that bfloat16 holds exactly
+        for parameter in layer.parameters():
+            parameter.copy_(parameter.bfloat16())
+    x = torch.randn(4, 6, 12, 12).bfloat16().float().requires_grad_()
+
+    expected = _run(layer, x)
+    with torch.autocast("cpu", torch.bfloat16), FastConvolutions():
+        found = _run(layer, x)
+
+    assert calls
+    assert found[0].dtype == torch.bfloat16
+    for mine, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine.float(), theirs, rtol=2e-2, atol=2e-2 * theirs.abs().max().item())
+
+
+@pytest.mark.parametrize("part", ["x", "weight"])
+def test_only_wanted_depthwise_gradients_are_computed(part: str) -> None:
+    layer = nn.Conv2d(6, 6, 3, stride=2, groups=6).requires_grad_(part == "weight")
+    x = torch.randn(4, 6, 12, 12).requires_grad_(part == "x")
+    with torch.autocast("cpu", torch.bfloat16), FastConvolutions():
+        layer(x).float().sum().backward()
+    assert (x.grad is not None, layer.weight.grad is not None) == (part == "x", part == "weight")
+
+
+def test_measuring_leaves_depthwise_convolutions_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(convolutions, "convolve_depthwise")
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16), FastConvolutions():
+        nn.Conv2d(6, 6, 3, groups=6)(torch.randn(4, 6, 12, 12))
