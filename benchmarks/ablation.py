@@ -2,12 +2,14 @@
 
     python benchmarks/ablation.py RECIPE DATA --seeds 3 --score val [--gap] [-- --weights FILE]
 
-All variants of one run share a store, so a frozen layer is computed once for all. With --gap the training pictures are
-measured too, as they are and with the best weights: what is printed while training is of mixed and shifted ones.
+All variants of one run share a store, so a frozen layer is computed once for all; the result is written after each.
+With --gap the training pictures are measured too, as they are and with the best weights: what is printed while training
+is of mixed and shifted ones.
 """
 
 import argparse
 import csv
+import json
 import shlex
 import sys
 import tempfile
@@ -52,7 +54,7 @@ WITHOUT = {
         "the other test views": "--test-views none",
     },
     "cifar10-resnet18-best": {
-        "a fitted head (random)": "--head official",
+        "a random head (fitted)": "--head linear",
         "shifts and cutout": "--augment flip",
         "averaged weights": "--ema 0",
         "rates that fall with depth": "--layer-decay 1",
@@ -75,19 +77,29 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="of a recipe with one stage, to cut it short")
     parser.add_argument("--only", nargs="+", help="the tricks to take away, by the words of the table (default: each)")
     parser.add_argument("--note", default="")
+    parser.add_argument("--resume", action="store_true", help="keep the rows that a run with these settings wrote")
     options = parser.parse_args(shlex.split(given))
     flags = [*shlex.split(rest), *(["--epochs", str(options.epochs)] if options.epochs else [])]
+    facts: dict[str, Any] = {
+        **{"what": options.recipe, "data": options.what or Path(options.data).name, "flags": measure.shown(flags)},
+        **{"score": options.score, "n": options.seeds, "note": options.note},
+    }
+    rows = _written(options.recipe, facts) if options.resume else []
+    chosen = {name: change for name, change in WITHOUT[options.recipe].items() if name in (options.only or [name])}
     with tempfile.TemporaryDirectory() as folder:
-        run = (options, Path(folder))
-        rows = [{"without": None, **_measure(*run, flags)}]
-        for name, change in WITHOUT[options.recipe].items():
-            if options.only and name not in options.only:
+        for name, change in [(None, ""), *chosen.items()]:
+            if name in [row["without"] for row in rows]:
                 continue
-            rows.append({"without": name, **_measure(*run, _changed(flags, change, options.epochs))})
-            print(rows[-1], flush=True)
-    result = {"what": options.recipe, "data": options.what or Path(options.data).name, "flags": measure.shown(flags)}
-    facts = {"score": options.score, "n": options.seeds, "note": options.note}
-    measure.write(f"ablation/{options.recipe}", {**result, **facts, "rows": rows})
+            changed = _changed(flags, change, options.epochs)
+            rows.append({"without": name, **_measure(options, Path(folder), changed)})
+            measure.write(f"ablation/{options.recipe}", {**facts, "rows": rows})
+
+
+def _written(recipe: str, facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of an interrupted run with the same settings."""
+    path = measure.RESULTS / "ablation" / f"{recipe}.json"
+    result = json.loads(path.read_text()) if path.is_file() else {"rows": []}
+    return result["rows"] if facts.items() <= result.items() else []
 
 
 def _changed(flags: list[str], change: str, epochs: int | None) -> list[str]:
