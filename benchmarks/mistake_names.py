@@ -49,6 +49,6 @@ CHINESE = {
     "cutout": "随机遮挡（cutout）",
     "mirrored views": "镜像视图",
     "a frozen stem (trained on from where it starts)": "冻结的首层（从同样的起点继续训练）",
-    "a fitted head (random)": "拟合的分类头（改为随机）",
+    "a random head (fitted)": "随机的分类头（改为拟合）",
     "shifts and cutout": "随机平移和 cutout",
 }
