@@ -27,6 +27,7 @@ NETWORKS = {
     "resnet18, 224 pixels": (NetworkSpec(model="resnet18", classes=10, image_size=224), 32),
     "efficientnet_lite0, 224 pixels": (NetworkSpec(model="efficientnet_lite0", classes=10, image_size=224), 32),
 }
+KINDS = {"as they are": nullcontext, "faster": FastConvolutions}
 MOMENT = 4.0
 """Seconds that each measurement lasts at least."""
 
@@ -44,9 +45,6 @@ def main() -> None:
         print(rounds[-1], flush=True)
     table = {name: _summary([one[name] for one in rounds]) for name in trainers}
     measure.write("convolutions", {"n": options.rounds, "networks": table, "rounds": rounds})
-
-
-KINDS = {"as they are": nullcontext, "faster": FastConvolutions}
 
 
 class Trainer:
