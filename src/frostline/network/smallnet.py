@@ -1,10 +1,10 @@
 """A network for small pictures (24 to 64 pixels), made to be trained from scratch on a CPU.
 
 VGG spends most of its work on wide early maps, ResNet's stem throws small pictures away. This one has a stem of 2x2
-patches and three blocks, each a convolution with a pool and then a residual pair: 0.16 G multiply-accumulates at 32
-pixels, half of VGG-16's. The stem is computed from the training pictures, not trained: its filters are the
+patches and three blocks, each a convolution with a pool and then a residual one: 0.13 G multiply-accumulates at 32
+pixels, four tenths of VGG-16's. The stem is computed from the training pictures, not trained: its filters are the
 patches' principal directions, each scaled to unit variance, with both signs (D. Page, "How to Train Your ResNet",
-2018). From arXiv 2404.00498 come the blocks' depth, their start as identities and the scale of the logits.
+2018). From arXiv 2404.00498 come the blocks' widths, their start as identities and the scale of the logits.
 """
 
 import torch
@@ -40,14 +40,12 @@ def _convolution(in_channels: int, out_channels: int, *, pool: bool = False) -> 
 
 
 class Block(nn.Module):
-    """A convolution that halves the map, and two whose output is added to their input."""
+    """A convolution that halves the map, and one whose output is added to its input."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.down = _convolution(in_channels, out_channels, pool=True)
-        self.residual = nn.Sequential(
-            *_convolution(out_channels, out_channels), *_convolution(out_channels, out_channels)
-        )
+        self.residual = _convolution(out_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, in_channels, h, w) to (batch, out_channels, h/2, w/2)."""
