@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import nn
+from torch import fx, nn
 
 from frostline.config import TrainConfig
 from frostline.network.cuts import Cut, Traced
+from frostline.network.folding import fold
 from frostline.network.splitting import Split
 from frostline.plan.grammar import StageText, parse_stages
 
@@ -100,6 +101,12 @@ def start_training_mode(suffix: nn.Module, config: TrainConfig, head: str) -> li
     for name in kept:
         norms[name].eval()
     return [name for name in norms if name not in kept]
+
+
+def training_graph(split: Split, config: TrainConfig, head: str) -> fx.GraphModule:
+    """Put a suffix in training mode and give the graph that trains: BatchNorm that keeps its statistics is folded."""
+    start_training_mode(split.suffix, config, head)
+    return fold(split.suffix)
 
 
 def count_parameters(module: nn.Module, split: Split) -> ParameterCounts:
