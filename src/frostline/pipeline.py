@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 
 from frostline.bundle import write_bundle
 from frostline.config import TrainConfig
@@ -21,6 +22,7 @@ from frostline.evaluation.metrics import Metrics, measure
 from frostline.files import RunFolder, write_text
 from frostline.hardware import make_fabric, precision_name
 from frostline.network.splitting import split
+from frostline.plan.stages import Stage
 from frostline.prepare import Prepared, prepare_within_budget
 from frostline.progress import Reporter
 from frostline.report.events import open_events
@@ -49,11 +51,13 @@ def train_run(config: TrainConfig, reporter: Reporter, watch: Stopwatch) -> tupl
     """
     rng = torch.random.get_rng_state()
     fabric = make_fabric(config.device, config.precision)
-    run: RunFolder = fabric.broadcast(_run_folder(config) if fabric.is_global_zero else RunFolder(Path()))
-    run.create()  # before the long work: whether it can be written shows at once
+    run = _create_folder(config, fabric)  # before the long work: whether it can be written shows at once
     try:
         prepared = prepare_within_budget(config, fabric, reporter, watch)
         task = prepared.task
+        if task.config.model != config.model:  # the budget chose it, and the folder bears its name
+            run.remove_if_empty()
+            run = _create_folder(task.config, fabric)
         resumed = _open_run(task, run)
         _introduce(prepared, run)
         with _open_log(task, run, resumed) as log:
@@ -64,6 +68,12 @@ def train_run(config: TrainConfig, reporter: Reporter, watch: Stopwatch) -> tupl
     finally:
         torch.random.set_rng_state(rng)
         run.remove_if_empty()
+
+
+def _create_folder(config: TrainConfig, fabric: Fabric) -> RunFolder:
+    run: RunFolder = fabric.broadcast(_run_folder(config) if fabric.is_global_zero else RunFolder(Path()))
+    run.create()
+    return run
 
 
 def _run_folder(config: TrainConfig) -> RunFolder:
@@ -134,7 +144,7 @@ def _finish(prepared: Prepared, run: RunFolder, progress: Progress) -> dict[str,
     module.load_state_dict(progress.best, strict=False)
     with task.watch.span("evaluation"):
         measured = {name: _measure(task, name, progress.choice) for name in ("val", "test") if task.index.of(name)}
-    metrics = _metrics(prepared, history, measured)
+    metrics = _metrics(prepared, progress, measured)
     quality = {name: metrics[name]["accuracy"] for name in ("val", "test")}
     write_bundle(run.best, task.network, module.state_dict(), task.index.classes, {**facts, "accuracy": quality})
     _write_tables(run, history)
@@ -159,8 +169,8 @@ def _measure(task: Task, name: SplitName, choice: str) -> Metrics:
     return measure(logits.softmax(dim=1).cpu().numpy(), np.array([i.label for i in images]), task.index.classes)
 
 
-def _metrics(prepared: Prepared, history: History, measured: Mapping[str, Metrics]) -> dict[str, Any]:
-    task = prepared.task
+def _metrics(prepared: Prepared, progress: Progress, measured: Mapping[str, Metrics]) -> dict[str, Any]:
+    task, history = prepared.task, progress.history
     best = history.epochs[history.best] if history.best is not None else None
     tally = task.tally
     return {
@@ -168,10 +178,7 @@ def _metrics(prepared: Prepared, history: History, measured: Mapping[str, Metric
         "test": measured["test"].to_json() if "test" in measured else {"accuracy": None},
         "classes": list(task.index.classes),
         "counts": task.index.counts(),
-        "plan": [
-            {"stage": s.number + 1, "part": s.part, "epochs": s.epochs, "lr": s.lr, "frost_line": s.cut.name}
-            for s in task.plan
-        ],
+        "plan": [_stage_json(stage, progress) for stage in task.plan],
         "best": {"stage": best.stage, "epoch": best.epoch} if best else None,
         "activations": {
             "rows": len(tally.rows),
@@ -181,6 +188,20 @@ def _metrics(prepared: Prepared, history: History, measured: Mapping[str, Metric
             "images_per_second": tally.computed / tally.seconds if tally.seconds else None,
         },
         **_facts(prepared),
+    }
+
+
+def _stage_json(stage: Stage, progress: Progress) -> dict[str, Any]:
+    """A stage as it was planned, what it was to take and what it took (null where another process began it)."""
+    price = progress.left.prices.get(stage.number)
+    return {
+        "stage": stage.number + 1,
+        "part": stage.part,
+        "epochs": stage.epochs,
+        "lr": stage.lr,
+        "frost_line": stage.cut.name,
+        "priced_seconds": price.seconds if price else None,
+        "seconds": progress.paid.get(stage.number),
     }
 
 

@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
+Left = Callable[[float], float]
+"""Seconds left of a longer work, by the share of the bar that is done."""
+
 
 class Reporter(Protocol):
     """Takes what a run has to say."""
@@ -14,8 +17,14 @@ class Reporter(Protocol):
     def warn(self, text: str) -> None:
         """Show a line that the user should act on."""
 
-    def bar(self, total: int, what: str) -> AbstractContextManager[Callable[[int], None]]:
-        """Show a bar over `total` units; the function given advances it."""
+    def bar(self, total: int, what: str, left: Left | None = None) -> AbstractContextManager[Callable[[int], None]]:
+        """Show a bar over `total` units; the function given advances it.
+
+        Args:
+            total: units.
+            what: they are.
+            left: tells the seconds that are left; without it, they follow from the bar's own speed.
+        """
 
 
 class Silent:
@@ -28,6 +37,6 @@ class Silent:
         """Drop the line."""
 
     @contextmanager
-    def bar(self, total: int, what: str) -> Iterator[Callable[[int], None]]:
+    def bar(self, total: int, what: str, left: Left | None = None) -> Iterator[Callable[[int], None]]:
         """Give a function that does nothing."""
         yield lambda _: None

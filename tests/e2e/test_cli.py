@@ -280,11 +280,12 @@ class Bars(Silent):
     """A reporter that notes how far each bar got."""
 
     def __init__(self):
-        self.bars = []
+        self.bars, self.left = [], []
 
     @contextlib.contextmanager
-    def bar(self, total, what):
+    def bar(self, total, what, left=None):
         counts = []
+        self.left.append(left and left(0.5))
         yield counts.append
         self.bars.append((what, total, counts))
 
@@ -295,6 +296,8 @@ def test_the_bar_of_an_epoch_counts_its_pictures(here):
     api.train("shapes", reporter=bars, stages="all:2", **settings)
     epochs = [bar for bar in bars.bars if bar[0].startswith("epoch")]
     assert epochs == [("epoch 1/2", 24, [10, 10, 4]), ("epoch 2/2", 24, [10, 10, 4])]
+    first, second = (left for left in bars.left if left is not None)
+    assert first > second > 0
 
 
 def test_a_second_run_gets_a_number_and_reads_what_is_stored(here, frostline):

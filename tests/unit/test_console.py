@@ -42,6 +42,17 @@ def test_a_bar_says_what_how_much_and_how_long(monkeypatch):
     assert "10/40" in written.getvalue()
 
 
+def test_a_bar_of_a_longer_work_shows_what_is_left_of_that(monkeypatch):
+    monkeypatch.setattr(console, "BAR_AFTER", 0.0)
+    shown, written = terminal()
+    asked = []
+    with shown.bar(40, "epoch 2/5", lambda share: asked.append(share) or 3725.4) as advance:
+        advance(10)
+    assert "1:02:05 left" in written.getvalue()
+    assert set(asked) <= {0.0, 0.25}
+    assert 0.25 in asked
+
+
 def test_without_a_terminal_nothing_is_written(monkeypatch, clock):
     shown, written = terminal(is_terminal=False)
     with shown.bar(40, "epoch 2/5") as advance:

@@ -43,7 +43,10 @@ class StagePrice:
     rows: int
     missing: int
     row_bytes: int
+    seconds_pass: float
+    """To compute the missing rows."""
     seconds_stored: float
+    """The pass included."""
     seconds_direct: float
     choice: str
     """ram, disk or off."""
@@ -58,6 +61,11 @@ class StagePrice:
     def seconds(self) -> float:
         """Expected seconds of what was chosen."""
         return self.seconds_direct if self.choice == "off" else self.seconds_stored
+
+    @property
+    def epoch_seconds(self) -> float:
+        """Expected seconds of an epoch, the pass before the first left out."""
+        return (self.seconds - (0.0 if self.choice == "off" else self.seconds_pass)) / self.stage.epochs
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +96,18 @@ def seconds_per_picture(work: Callable[[int], object], most: int, fabric: Fabric
         count = min(4 * count, most)
 
 
-def time_suffix(split: Split, values: Sequence[Tensor], fabric: Fabric) -> tuple[float, float]:
+def time_suffix(split: Split, training: nn.Module, values: Sequence[Tensor], fabric: Fabric) -> tuple[float, float]:
     """Time a training step and an evaluation, in seconds per picture; gradients are discarded, statistics restored.
 
     Args:
         split: of the stage; frozen already.
+        training: its suffix as it trains, in training mode.
         values: what crosses the cut, (batch, ...) each, for as many pictures as a step takes.
         fabric: device and precision.
     """
     most = len(values[0])
     buffers = {name: buffer.clone() for name, buffer in split.suffix.named_buffers()}
-    split.suffix.train()
-    train = seconds_per_picture(lambda count: _train_once(split.suffix, _first(values, count), fabric), most, fabric)
+    train = seconds_per_picture(lambda count: _train_once(training, _first(values, count), fabric), most, fabric)
     split.suffix.zero_grad(set_to_none=True)
     _restore(split.suffix, buffers)
     split.evaluating.eval()
@@ -113,9 +121,9 @@ def _first(values: Sequence[Tensor], count: int) -> list[Tensor]:
     return [value[:count].clone() for value in values]  # an in-place ReLU may come first
 
 
-def _train_once(suffix: nn.Module, values: Sequence[Tensor], fabric: Fabric) -> None:
+def _train_once(training: nn.Module, values: Sequence[Tensor], fabric: Fabric) -> None:
     with fabric.autocast(), FastConvolutions():
-        logits = suffix(*values)
+        logits = training(*values)
     logits.float().logsumexp(dim=1).mean().backward()
 
 
@@ -144,9 +152,10 @@ def price_stage(
     decoded = work.train + work.val if work.is_decoded_once else shown
     direct = decoded * timing.decode + shown * timing.prefix + suffix
     read = 0.0 if size <= RAM_LIMIT else shown * row_bytes / READ_BYTES_PER_SECOND
-    stored = work.missing * (timing.decode + timing.prefix) + read + suffix
+    computing = work.missing * (timing.decode + timing.prefix)
+    stored = computing + read + suffix
     choice, why = _choose(mode, split, work, size, room, stored, direct)
-    return StagePrice(stage, work.rows, work.missing, row_bytes, stored, direct, choice, why)
+    return StagePrice(stage, work.rows, work.missing, row_bytes, computing, stored, direct, choice, why)
 
 
 def _choose(

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
@@ -21,8 +21,10 @@ from frostline.errors import BundleError, DivergedError
 from frostline.network.pooling import channel_axis
 from frostline.network.splitting import Split, split
 from frostline.plan.optimizers import make_optimizer, set_lr
+from frostline.plan.price import StagePrice
 from frostline.plan.schedules import Schedule, parse_schedule
-from frostline.plan.stages import ParameterCounts, Stage, freeze, start_training_mode
+from frostline.plan.stages import ParameterCounts, Stage, freeze, start_training_mode, training_graph
+from frostline.plan.timeleft import TimeLeft
 from frostline.randomness import seed_of
 from frostline.sealed import Tensors, digest_tensors
 from frostline.training.averaging import Average
@@ -52,6 +54,9 @@ class Progress:
     """Digest of all the others."""
     choice: str = "off"
     """Where the last stage had its frozen layers from: ram, disk or off."""
+    left: TimeLeft = field(default_factory=TimeLeft)
+    paid: dict[int, float] = field(default_factory=dict)
+    """Seconds that stages took, by number; those that began before this process are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,9 @@ def run_plan(task: Task, *, resumed: State | None, save: Save) -> Progress:
     if resumed is None and task.fits_head:
         progress.history.add(fit_head(task))
         progress.best = snapshot(task, progress.trained)
-    for stage in task.plan[resumed.stage if resumed else 0 :]:
+    stages = task.plan[resumed.stage if resumed else 0 :]
+    progress.left = TimeLeft({stage.number: _price(task, stage, resumed) for stage in stages[1:]})
+    for stage in stages:
         if _is_late(task, progress):
             task.reporter.say(f"time is up: {stage.name} is left out")
             break
@@ -117,17 +124,25 @@ def _start(task: Task, resumed: State | None) -> Progress:
     return Progress(resumed.history, resumed.best, names, frozen, resumed.choice)
 
 
-def _run_stage(task: Task, stage: Stage, progress: Progress, resumed: State | None, save: Save) -> None:
+def _price(task: Task, stage: Stage, resumed: State | None) -> StagePrice:
+    """Price a stage; this settles what computes its frozen layers, for the evaluation too."""
     divided = split(task.traced, stage.cut)
-    engine = engine_of(task, divided, resumed.engine if resumed else None)  # settled for the evaluation too
+    freeze(task.network.module, divided)
+    kind = resumed.engine if resumed and resumed.stage == stage.number else None
+    return price_of(task, stage, divided, engine_of(task, divided, kind))
+
+
+def _run_stage(task: Task, stage: Stage, progress: Progress, resumed: State | None, save: Save) -> None:
+    price = progress.left.prices[stage.number] = _price(task, stage, resumed)
     if resumed and resumed.epoch >= stage.epochs:
         return
-    counts = freeze(task.network.module, divided)
-    price = price_of(task, stage, divided, engine)
+    divided = split(task.traced, stage.cut)
+    counts, engine = freeze(task.network.module, divided), engine_of(task, divided)
     _announce(task, stage, counts, f"{price.choice}: {price.why}, about {price.seconds:.0f} s, by {engine.name}")
     choice = resumed.choice if resumed else task.fabric.broadcast(price.choice)  # clocks differ between processes
     origin = Origin(engine, choice)
     progress.choice = choice
+    start = time.monotonic()
     feed = open_feed(task, divided, origin, stage_requests(task))
     with task.watch.span("training"):
         run = _set_up(task, stage, divided, feed, origin, resumed)
@@ -144,11 +159,13 @@ def _run_stage(task: Task, stage: Stage, progress: Progress, resumed: State | No
         if run.average:
             run.average.take_over()
         save(_state(task, run, progress, stage.number, stage.epochs))
+    if resumed is None:
+        progress.paid[stage.number] = time.monotonic() - start
 
 
 def _set_up(task: Task, stage: Stage, divided: Split, feed: Feed, origin: Origin, resumed: State | None) -> StageRun:
     optimizer = make_optimizer(task.config, stage, divided)
-    suffix, wrapped = task.fabric.setup(divided.suffix, optimizer)
+    suffix, wrapped = task.fabric.setup(training_graph(divided, task.config, task.network.head), optimizer)
     average = None
     if task.config.ema:
         steps = resumed.epoch * len(_batches(task, stage, 0)) if resumed else 0
@@ -173,9 +190,14 @@ def _batches(task: Task, stage: Stage, epoch: int) -> list[list[int]]:
 
 def _run_epoch(task: Task, run: StageRun, progress: Progress, epoch: int) -> bool:
     """Train and measure once; note it, keep the best; tell whether this is it."""
-    history, start = progress.history, time.perf_counter()
+    history, left, start = progress.history, progress.left, time.perf_counter()
     images = task.train_images()
-    with task.reporter.bar(len(images), f"epoch {epoch + 1}/{run.stage.epochs}") as advance:
+    number, what = run.stage.number, f"epoch {epoch + 1}/{run.stage.epochs}"
+
+    def seconds_left(share: float) -> float:
+        return left.after(number, epoch, share, time.perf_counter() - start)
+
+    with task.reporter.bar(len(images), what, seconds_left) as advance:
         train_loss, train_accuracy, lr = _train_epoch(task, run, history, epoch, images, advance)
     trained = time.perf_counter()
     with run.measured():
@@ -192,6 +214,7 @@ def _run_epoch(task: Task, run: StageRun, progress: Progress, epoch: int) -> boo
             images_per_second=len(images) / (trained - start),
             cached=run.feed.is_stored,
         )
+        left.note(number, row.seconds)
         is_best = history.add(row)
         if is_best:
             progress.best = snapshot(task, progress.trained)

@@ -35,7 +35,7 @@ from frostline.plan.price import (
     seconds_per_picture,
     time_suffix,
 )
-from frostline.plan.stages import Stage
+from frostline.plan.stages import Stage, training_graph
 from frostline.progress import Reporter
 from frostline.stopwatch import Stopwatch
 from frostline.training.history import History
@@ -177,7 +177,8 @@ def time_stage(task: Task, split: Split, engine: Engine, stored: Sequence[Reques
         values, decode, prefix = _open_store(task, split, Origin(engine, "disk")).read(rows), 0.0, 0.0
     else:
         values, decode, prefix = _time_frozen(task, engine)
-    train, evaluate = time_suffix(split, [value.to(task.fabric.device) for value in values], task.fabric)
+    training = training_graph(split, task.config, task.network.head)
+    train, evaluate = time_suffix(split, training, [value.to(task.fabric.device) for value in values], task.fabric)
     timed = Timed(Timing(decode, prefix, train, evaluate), row_bytes(values))
     if not stored:
         task.timed[what] = timed

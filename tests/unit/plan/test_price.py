@@ -24,6 +24,7 @@ def price(*, epochs=5, position=7, work=WORK, timing=TIMING, row_bytes=1000, mod
 def test_seconds_and_bytes_by_hand():
     got = price()
     suffix = 5 * (100 * 2.0 + 20 * 0.5)
+    assert got.epoch_seconds == suffix / 5
     assert got.seconds_direct == 5 * 120 * 10 + suffix
     assert got.seconds_stored == 120 * 10 + suffix
     assert got.bytes == 120_000
@@ -95,7 +96,7 @@ def test_timing_leaves_the_network_as_it_was(part):
     before = {name: value.clone() for name, value in network.module.state_dict().items()}
     values = [torch.randn(4, *shape) for shape in divided.cut.shapes]
     given = [value.clone() for value in values]
-    train, evaluate = time_suffix(divided, values, make_fabric("cpu", "fp32"))
+    train, evaluate = time_suffix(divided, divided.suffix.train(), values, make_fabric("cpu", "fp32"))
     assert all(torch.equal(value, before[name]) for name, value in network.module.state_dict().items())
     assert all(parameter.grad is None for parameter in network.module.parameters())
     assert all(map(torch.equal, values, given))
