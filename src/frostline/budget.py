@@ -1,9 +1,10 @@
-"""`--budget`: choose views, depth of the thaw and epochs so that a whole run takes about as long as it may.
+"""`--budget`: choose network, views, depth of the thaw and epochs so that a whole run takes about as long as it may.
 
 Trainings are offered in a fixed order, from what gives most to what costs least: a deep thaw, shallower ones, a head on
 many stored views, a head on few. Offers are sketched from a few timings; the first whose sketch fits is priced as every
 plan is, and taken if it still fits. Validation then chooses among its epochs, the fitted head's included, so that a
-thaw that does not help costs time alone.
+thaw that does not help costs time alone. Networks are tried from the most accurate one at hand; one is taken where
+there is time for a thaw or several crops, the default one in any case.
 """
 
 import shlex
@@ -17,12 +18,19 @@ import torch
 
 from frostline.config import TrainConfig, parse_seconds
 from frostline.data.views import TEST_VIEWS, parse_views
+from frostline.network.at_hand import networks_at_hand
 from frostline.network.splitting import split
 from frostline.network.summary import layer_rows
 from frostline.plan.price import PROBE_PICTURES, time_suffix
-from frostline.plan.stages import freeze, resolve_plan
+from frostline.plan.stages import freeze, resolve_plan, training_graph
 from frostline.training.task import Task, engine_of, price_of, sample_of, time_stage
 
+DEFAULT_BUDGET = "3m"
+"""Of a run that is told neither stages, nor epochs, nor a time."""
+TRIED = 2
+"""Networks to try before the default one: each costs some seconds."""
+LEAST_TO_TRY = 60.0
+"""Seconds of a budget below which only the default network is tried."""
 SHARED = {"head": "multi", "test_views": "flip"}
 """Settings of every offer on pretrained weights."""
 THAW = {"augment": "flip", "label_smoothing": 0.1, "mixup": 0.2, "ema": 0.98, "layer_decay": 0.9}
@@ -33,7 +41,8 @@ SHARES = (0.6, 0.3, 0.15)
 EPOCHS = range(12, 3, -1)
 """Thawed epochs to offer, most first."""
 SCRATCH_EPOCHS = (200, 150, 100, 75, 50, 40, 30, 20, 15, 10, 7, 5, 3, 2, 1)
-VIEWS = ("crops:8", "crops:4", "flip", "none")
+FEW_VIEWS = ("flip", "none")
+VIEWS = ("crops:8", "crops:4", *FEW_VIEWS)
 USED = 0.9
 """Share of the budget to plan with, for prices are not exact."""
 END_SECONDS = 4.0
@@ -50,6 +59,11 @@ class Offer:
     share: float
     """Of the network's work, what its last stage trains."""
     seconds: float = 0.0
+
+    @property
+    def is_poor(self) -> bool:
+        """Whether a head is all that trains, on few views."""
+        return not self.share and self.settings.get("augment") in FEW_VIEWS
 
     def __str__(self) -> str:
         flags = ((f"--{name.replace('_', '-')}", str(value)) for name, value in self.settings.items())
@@ -69,6 +83,29 @@ class Speeds:
     """Of a step that trains all of the network."""
 
 
+def with_default_budget(config: TrainConfig) -> TrainConfig:
+    """Give a run that has no plan a time; change nothing where there are stages, epochs or a budget.
+
+    Raises:
+        ConfigError: the budget is not understood.
+    """
+    if config.budget is None and config.stages is None and config.epochs is None:
+        return config.model_copy(update={"budget": DEFAULT_BUDGET})
+    if config.budget is not None:
+        parse_seconds(config.budget)
+    return config
+
+
+def networks_to_try(config: TrainConfig) -> list[str]:
+    """Networks for a budget, best first: the one that is set, or some at hand and then the default one."""
+    assert config.budget is not None
+    is_set = "model" in config.model_fields_set or config.weights != "imagenet" or config.channels != 3
+    if is_set or parse_seconds(config.budget) < LEAST_TO_TRY:
+        return [config.model]
+    found = networks_at_hand()
+    return [*found[: found.index(config.model)][:TRIED], config.model]
+
+
 def with_shared_settings(config: TrainConfig) -> TrainConfig:
     """Give what all offers share to the settings that the user left open; without a budget, change nothing."""
     if config.budget is None or config.weights == "none":
@@ -76,15 +113,13 @@ def with_shared_settings(config: TrainConfig) -> TrainConfig:
     return config.model_copy(update={n: value for n, value in SHARED.items() if n not in config.model_fields_set})
 
 
-def within_budget(task: Task, elapsed: float) -> Task:
+def within_budget(task: Task, elapsed: float, *, must: bool = True) -> Task | None:
     """Give a task the best plan that its budget has time for, and a deadline; tells what was chosen.
 
     Args:
         task: prepared from `with_shared_settings`.
         elapsed: seconds since the run began.
-
-    Raises:
-        ConfigError: the budget is not understood.
+        must: choose something in any case; otherwise None is given where there is time for few views only.
     """
     assert task.config.budget is not None
     budget, start = parse_seconds(task.config.budget), time.monotonic() - elapsed
@@ -92,7 +127,11 @@ def within_budget(task: Task, elapsed: float) -> Task:
     offers = [replace(offer, seconds=_sketch(task, offer, speeds)) for offer in _offers(task)]
     chosen = task.fabric.broadcast(_choose(task, offers, start + USED * budget, speeds))  # clocks differ
     whole = time.monotonic() - start + chosen.seconds
-    task.reporter.say(f"budget {task.config.budget}: {chosen}, about {whole:.0f} s in all")
+    model = task.config.model
+    if not must and (whole > budget or chosen.is_poor):
+        task.reporter.say(f"budget {task.config.budget}: {model} is too slow for it")
+        return None
+    task.reporter.say(f"budget {task.config.budget}: --model {model} {chosen}, about {whole:.0f} s in all")
     if whole > budget:
         task.reporter.warn(f"nothing fits in {task.config.budget}; this takes least")
     more = _first_that_fits(offers, 2 * USED * budget - elapsed)
@@ -151,7 +190,8 @@ def _time(task: Task) -> Speeds:
     whole = split(task.traced, task.traced.before("all"))
     freeze(task.network.module, whole)
     pixels = task.network.preprocess.normalise(sample_of(task)[:PROBE_PICTURES].to(task.fabric.device))
-    step, _ = time_suffix(whole, [pixels.contiguous(memory_format=torch.channels_last)], task.fabric)
+    pixels = pixels.contiguous(memory_format=torch.channels_last)
+    step, _ = time_suffix(whole, training_graph(whole, task.config, task.network.head), [pixels], task.fabric)
     below = split(task.traced, task.traced.before("head"))
     freeze(task.network.module, below)
     timing = time_stage(task, below, engine_of(task, below)).timing

@@ -54,8 +54,8 @@ class TrainConfig(BaseModel):
     )
     budget: str | None = Field(
         None,
-        description="Time for the whole run, as 60s, 5m or 1h: views, stages and epochs are chosen to fill it; what is "
-        "given beside it stays.",
+        description="Time for the whole run, as 60s, 5m or 1h: network, views, stages and epochs are chosen to fill "
+        "it; what is given beside it stays. 3m where no stages and no epochs are given.",
     )
     epochs: int | None = Field(None, ge=1, description="Epochs of the default one-stage plan (head, or all).")
     augment: str = Field(

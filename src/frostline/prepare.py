@@ -9,8 +9,8 @@ from lightning_fabric import Fabric
 
 from frostline.activations.choosing import Engines
 from frostline.activations.compute import Pictures
-from frostline.budget import with_shared_settings, within_budget
-from frostline.config import TrainConfig, parse_bytes, parse_seconds
+from frostline.budget import networks_to_try, with_default_budget, with_shared_settings, within_budget
+from frostline.config import TrainConfig, parse_bytes
 from frostline.data.frames import Frames
 from frostline.data.index import Index, build_index, class_names
 from frostline.data.known import read_known, write_known
@@ -47,8 +47,17 @@ class Prepared:
     loaded: Loaded
 
 
-def prepare(config: TrainConfig, fabric: Fabric, reporter: Reporter, watch: Stopwatch) -> Prepared:
+def prepare(
+    config: TrainConfig, fabric: Fabric, reporter: Reporter, watch: Stopwatch, *, index: Index | None = None
+) -> Prepared:
     """Open the data, build the network, resolve the plan; what is wrong with the settings shows before any long work.
+
+    Args:
+        config: the run's.
+        fabric: device and precision.
+        reporter: told of the pictures.
+        watch: notes what checking them takes.
+        index: of the data, where another network was prepared for them before.
 
     Raises:
         UsageError: of the kind that fits.
@@ -68,8 +77,9 @@ def prepare(config: TrainConfig, fabric: Fabric, reporter: Reporter, watch: Stop
     network.module.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     traced = network.trace()
     plan = resolve_plan(config, traced)
-    with watch.span("audit"):
-        index = _index(config, source, cache_dir, reporter)
+    if index is None:
+        with watch.span("audit"):
+            index = _index(config, source, cache_dir, reporter)
     workers = default_workers() if config.workers is None else config.workers
     frames = Frames(len(source.pictures), centre_shape(network.preprocess))
     pictures = Pictures(source, network.preprocess, config.max_pixels, workers, config.batch_size, frames)
@@ -108,17 +118,25 @@ def _check_batches(
 
 
 def prepare_within_budget(config: TrainConfig, fabric: Fabric, reporter: Reporter, watch: Stopwatch) -> Prepared:
-    """Prepare; where there is a budget, choose what it does not leave open.
+    """Prepare; where a budget is to choose, choose what the settings leave open.
 
     Raises:
         UsageError: of the kind that fits.
     """
+    config = with_default_budget(config)
     if config.budget is None:
         return prepare(config, fabric, reporter, watch)
-    parse_seconds(config.budget)
-    prepared = prepare(with_shared_settings(config), fabric, reporter, watch)
-    with watch.span("budget"):
-        return replace(prepared, task=within_budget(prepared.task, watch.total))
+    index, models = None, networks_to_try(config)
+    for model in models:
+        offered = with_shared_settings(config.model_copy(update={"model": model}))
+        prepared = prepare(offered, fabric, reporter, watch, index=index)
+        index = prepared.task.index
+        with watch.span("budget"):
+            task = within_budget(prepared.task, watch.total, must=model == models[-1])
+        if task is not None:
+            break
+    assert task is not None  # of the last one
+    return replace(prepared, task=task)
 
 
 def price_plan(config: TrainConfig, reporter: Reporter, watch: Stopwatch) -> list[tuple[StagePrice, ParameterCounts]]:

@@ -6,6 +6,7 @@ import pytest
 from safetensors.torch import save_file
 
 from frostline import api, budget
+from frostline import prepare as prepare_module
 from frostline.budget import EPOCHS, Speeds, with_shared_settings, within_budget
 from frostline.config import make_config, parse_seconds
 from frostline.errors import ConfigError
@@ -89,12 +90,65 @@ def work_of(task):
 def test_what_was_chosen_is_told_and_what_more_would_buy(tiny_folder, untimed):
     task, told = chosen(tiny_folder, "7s")
     assert task.config.budget is None
-    assert told.lines[0].startswith("budget 7s: --augment ")
+    assert told.lines[0].startswith("budget 7s: --model resnet18 --augment ")
     assert f"--stages {task.config.stages}, about " in told.lines[0].replace("'", "")
     assert told.lines[1].startswith("twice the budget would buy --augment flip")
     _, told = chosen(tiny_folder, "1h")
     assert len(told.lines) == 1
     assert told.warnings == []
+
+
+@pytest.mark.parametrize(("seconds", "takes"), [("0.01s", False), ("4.9s", False), ("1h", True)])
+def test_a_network_beside_the_default_one_needs_time_for_more_than_few_views(tiny_folder, untimed, seconds, takes):
+    task, told = prepared(tiny_folder, budget=seconds)
+    found = within_budget(task, 0.0, must=False)
+    assert (found is not None) == takes
+    assert told.warnings == []
+    if not takes:
+        assert told.lines == [f"budget {seconds}: resnet18 is too slow for it"]
+
+
+@pytest.fixture
+def at_hand(monkeypatch):
+    monkeypatch.setattr(budget, "networks_at_hand", lambda: ["a", "b", "c", "efficientnet_lite0", "d"])
+
+
+def test_networks_are_tried_from_the_best(at_hand):
+    assert budget.networks_to_try(make_config(data="x", budget="60s")) == ["a", "b", "efficientnet_lite0"]
+
+
+@pytest.mark.parametrize("set_by_user", [{"budget": "59s"}, {"weights": "none"}, {"model": "efficientnet_lite0"}])
+def test_what_leaves_no_choice_of_networks(at_hand, set_by_user):
+    config = make_config(data="x", **{"budget": "1h", **set_by_user})
+    assert budget.networks_to_try(config) == ["efficientnet_lite0"]
+
+
+def test_where_no_plan_is_given_some_minutes_are():
+    assert budget.with_default_budget(make_config(data="x")).budget == budget.DEFAULT_BUDGET
+    for plan in ({"stages": "head:3"}, {"epochs": 3}, {"budget": "1m"}):
+        config = make_config(data="x", **plan)
+        assert budget.with_default_budget(config) == config
+
+
+def test_the_better_network_is_taken_where_there_is_time(tiny_folder, tmp_path, monkeypatch):
+    tried = []
+    real = prepare_module.prepare
+
+    def small(config, *args, index=None):
+        tried.append((config.model, index is not None))
+        return real(config.model_copy(update={**NETWORK, **SMALL}), *args, index=index)
+
+    monkeypatch.setattr(prepare_module, "networks_to_try", lambda _: ["first", "second"])
+    monkeypatch.setattr(prepare_module, "prepare", small)
+    for answers, expected in [([None, "task"], ["first", "second"]), (["task"], ["first"])]:
+        tried.clear()
+        given = iter(answers)
+        monkeypatch.setattr(
+            prepare_module, "within_budget", lambda task, *_, given=given, **__: next(given) and replace(task)
+        )
+        config = make_config(data=str(tiny_folder), budget="1h", cache_dir=tmp_path)
+        prepare_module.prepare_within_budget(config, make_fabric("cpu", "fp32"), Silent(), Stopwatch())
+        assert tried == [(name, i > 0) for i, name in enumerate(expected)], "pictures are checked once"
 
 
 def test_too_little_is_said(tiny_folder, untimed):
@@ -134,9 +188,10 @@ def macs(module, network):
     return sum(row.macs for row in layer_rows(module, network.preprocess.input_shape))
 
 
-def test_the_real_thing_is_timed_priced_and_trained(tiny_folder, tmp_path):
-    run = api.train(tiny_folder, budget="8s", out=tmp_path / "run", reporter=(told := Told()), **SMALL, **NETWORK)
-    assert told.lines[0].startswith("budget 8s: ")
+@pytest.mark.parametrize(("given", "told_as"), [({"budget": "8s"}, "8s"), ({}, "3m")])
+def test_the_real_thing_is_timed_priced_and_trained(tiny_folder, tmp_path, given, told_as):
+    run = api.train(tiny_folder, out=tmp_path / "run", reporter=(told := Told()), **given, **SMALL, **NETWORK)
+    assert told.lines[0].startswith(f"budget {told_as}: ")
     saved = make_config(**api.read_yaml(run.folder.config))
     assert saved.budget is None
     assert saved.stages.startswith("head:")

@@ -247,11 +247,15 @@ def _torchvision_pretrained(model: str) -> tuple[State, str]:
     return read_state(path)[0], f"ImageNet (torchvision, {weights})"
 
 
+def official_path(url: str) -> Path:
+    """Where an official file lies once it is downloaded: in torch's hub folder."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+
+
 def _official_file(url: str) -> Path:
-    """Find an official file in torch's hub folder, or download it there; check it against the hash in its name."""
-    name = url.rpartition("/")[2]
-    found = re.search(r"-([0-9a-f]{8,})\.", name)
-    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    """Find an official file, or download it; check it against the hash in its name."""
+    path = official_path(url)
+    found = re.search(r"-([0-9a-f]{8,})\.", path.name)
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
