@@ -8,7 +8,6 @@ layer counts three times, forward and both gradients.
 """
 
 import argparse
-import csv
 import json
 import tempfile
 from pathlib import Path
@@ -50,11 +49,10 @@ def one_run(data: Path, model: str, weights: Path, engine: str, mode: str) -> di
         how = ["--engine", engine, "--feature-cache", mode, "--out", str(out)]
         done = measure.frostline("train", str(data), *what, *how, cache=Path(folder) / "cache")
         metrics = json.loads((out / "metrics.json").read_text())
-        with (out / "results.csv").open(newline="") as file:
-            later = [float(row["images_per_second"]) for row in csv.DictReader(file) if int(row["epoch"]) > 1]
+        speeds = measure.epoch_speeds(out)
     (stage,) = metrics["plan"]
     return {
-        "images_per_second": measure.median(later),
+        "images_per_second": measure.median(speeds[1:]),
         "seconds": done.seconds,
         "val": metrics["val"]["accuracy"],
         "engine": metrics["activations"]["engine"],

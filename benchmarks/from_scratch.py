@@ -2,12 +2,11 @@
 
     python benchmarks/from_scratch.py CIFAR10_FOLDER --rounds 5
 
-Both train on 5,000 pictures, shifted and mirrored, in batches of 128 (or --batch-size), by SGD; the second of two epochs
-counts. The plain loop is float32 on torchvision's ImageFolder and transforms.
+Both train on 5,000 pictures, shifted and mirrored, in batches of 128 (or --batch-size), by SGD; the second of two
+epochs counts. The plain loop is float32 on torchvision's ImageFolder and transforms.
 """
 
 import argparse
-import csv
 import sys
 import tempfile
 import time
@@ -54,8 +53,7 @@ def our_speed(pictures: Path, out: Path, batch_size: int) -> float:
     how = ["--augment", "flip+pad:4", "--optimizer", "sgd", "--lr", "0.01", "--batch-size", str(batch_size)]
     flags = [*what, *how, "--stages", f"all:{EPOCHS}", "--out", str(out)]
     measure.frostline("train", str(pictures), *flags, cache=out.parent / "cache")
-    with (out / "results.csv").open(newline="") as file:
-        return float(list(csv.DictReader(file))[-1]["images_per_second"])
+    return measure.epoch_speeds(out)[-1]
 
 
 def plain_loop(pictures: Path, batch_size: int) -> None:

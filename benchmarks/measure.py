@@ -1,5 +1,6 @@
 """What every benchmark needs: run a whole process, tell the machine and the versions, write the result."""
 
+import csv
 import json
 import os
 import platform
@@ -56,6 +57,12 @@ def _peak(usage: resource.struct_rusage) -> int:
 def frostline(*arguments: str, cache: Path) -> Finished:
     """Run the command line of the installed frostline with a cache of its own."""
     return run([sys.executable, "-m", "frostline", *arguments], FROSTLINE_CACHE=str(cache))
+
+
+def epoch_speeds(run: Path) -> list[float]:
+    """Pictures a second of each epoch of a finished run."""
+    with (run / "results.csv").open(newline="") as file:
+        return [float(row["images_per_second"]) for row in csv.DictReader(file) if row["epoch"] != "0"]
 
 
 def machine() -> dict[str, Any]:

@@ -12,7 +12,6 @@ each system's own way to end, both on the validation part.
 """
 
 import argparse
-import csv
 import json
 import shutil
 import tempfile
@@ -61,8 +60,7 @@ def our_speed(options: argparse.Namespace, home: Path) -> float:
     """Pictures a second of frostline's last epoch."""
     flags = ["--model", "resnet18", "--weights", str(options.resnet18), "--stages", "all:2", "--augment", "random"]
     run, _ = train(options.data, home, *flags, "--batch-norm", "train")
-    with (run / "results.csv").open(newline="") as file:
-        return float(list(csv.DictReader(file))[-1]["images_per_second"])
+    return measure.epoch_speeds(run)[-1]
 
 
 def budget(options: argparse.Namespace, home: Path) -> None:

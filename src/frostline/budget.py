@@ -215,12 +215,7 @@ def _sketch(task: Task, offer: Offer, speeds: Speeds) -> float:
 
 def _price(task: Task, speeds: Speeds) -> float:
     """Price the rest of a run as the command `plan` does."""
-    total = _after_stages(task, speeds)
-    for stage in task.plan:
-        divided = split(task.traced, stage.cut)
-        freeze(task.network.module, divided)
-        total += price_of(task, stage, divided, engine_of(task, divided)).seconds
-    return total
+    return _after_stages(task, speeds) + sum(price_of(task, stage).seconds for stage in task.plan)
 
 
 def _after_stages(task: Task, speeds: Speeds) -> float:

@@ -57,7 +57,9 @@ class TrainConfig(BaseModel):
         description="Time for the whole run, as 60s, 5m or 1h: network, views, stages and epochs are chosen to fill "
         "it; what is given beside it stays. 3m where no stages and no epochs are given.",
     )
-    epochs: int | None = Field(None, ge=1, description="Epochs of the default one-stage plan (head, or all).")
+    epochs: int | None = Field(
+        None, ge=1, description="Epochs of a plan of one stage: the head, or all without weights."
+    )
     augment: str = Field(
         "none",
         description="Views of a training picture: none, flip, crops:K or random; and drawn anew after a +: "

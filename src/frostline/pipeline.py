@@ -55,7 +55,7 @@ def train_run(config: TrainConfig, reporter: Reporter, watch: Stopwatch) -> tupl
     try:
         prepared = prepare_within_budget(config, fabric, reporter, watch)
         task = prepared.task
-        if task.config.model != config.model:  # the budget chose it, and the folder bears its name
+        if config.out is None and task.config.model != config.model:  # the folder bears the name that a budget chose
             run.remove_if_empty()
             run = _create_folder(task.config, fabric)
         resumed = _open_run(task, run)

@@ -28,12 +28,12 @@ from frostline.network.weights import Loaded, load_weights
 from frostline.plan.grammar import parse_stages
 from frostline.plan.price import StagePrice
 from frostline.plan.schedules import parse_schedule
-from frostline.plan.stages import ParameterCounts, freeze, resolve_plan, start_training_mode
+from frostline.plan.stages import ParameterCounts, count_parameters, resolve_plan, start_training_mode
 from frostline.progress import Reporter, Silent
 from frostline.report.events import check_tensorboard
 from frostline.stopwatch import Stopwatch
 from frostline.training.order import base_requests
-from frostline.training.task import Task, engine_of, price_of
+from frostline.training.task import Task, price_of
 
 WHITENED = 1000
 """Pictures from which a network's whitening stem is computed."""
@@ -144,9 +144,8 @@ def price_plan(config: TrainConfig, reporter: Reporter, watch: Stopwatch) -> lis
     fabric = make_fabric(config.device, config.precision)
     task, prices = prepare_within_budget(config, fabric, reporter, watch).task, []
     for stage in task.plan:
-        divided = split(task.traced, stage.cut)
-        counts = freeze(task.network.module, divided)
-        prices.append((price_of(task, stage, divided, engine_of(task, divided)), counts))
+        counts = count_parameters(task.network.module, split(task.traced, stage.cut))
+        prices.append((price_of(task, stage), counts))
     return prices
 
 

@@ -21,7 +21,6 @@ from frostline.errors import BundleError, DivergedError
 from frostline.network.pooling import channel_axis
 from frostline.network.splitting import Split, split
 from frostline.plan.optimizers import make_optimizer, set_lr
-from frostline.plan.price import StagePrice
 from frostline.plan.schedules import Schedule, parse_schedule
 from frostline.plan.stages import ParameterCounts, Stage, freeze, start_training_mode, training_graph
 from frostline.plan.timeleft import TimeLeft
@@ -55,6 +54,7 @@ class Progress:
     choice: str = "off"
     """Where the last stage had its frozen layers from: ram, disk or off."""
     left: TimeLeft = field(default_factory=TimeLeft)
+    """Of the stages from the one that this process began with."""
     paid: dict[int, float] = field(default_factory=dict)
     """Seconds that stages took, by number; those that began before this process are left out."""
 
@@ -100,7 +100,7 @@ def run_plan(task: Task, *, resumed: State | None, save: Save) -> Progress:
         progress.history.add(fit_head(task))
         progress.best = snapshot(task, progress.trained)
     stages = task.plan[resumed.stage if resumed else 0 :]
-    progress.left = TimeLeft({stage.number: _price(task, stage, resumed) for stage in stages[1:]})
+    progress.left = TimeLeft({stage.number: price_of(task, stage) for stage in stages[1:]})
     for stage in stages:
         if _is_late(task, progress):
             task.reporter.say(f"time is up: {stage.name} is left out")
@@ -124,16 +124,9 @@ def _start(task: Task, resumed: State | None) -> Progress:
     return Progress(resumed.history, resumed.best, names, frozen, resumed.choice)
 
 
-def _price(task: Task, stage: Stage, resumed: State | None) -> StagePrice:
-    """Price a stage; this settles what computes its frozen layers, for the evaluation too."""
-    divided = split(task.traced, stage.cut)
-    freeze(task.network.module, divided)
-    kind = resumed.engine if resumed and resumed.stage == stage.number else None
-    return price_of(task, stage, divided, engine_of(task, divided, kind))
-
-
 def _run_stage(task: Task, stage: Stage, progress: Progress, resumed: State | None, save: Save) -> None:
-    price = progress.left.prices[stage.number] = _price(task, stage, resumed)
+    price = price_of(task, stage, resumed.engine if resumed else None)  # settles the evaluation's engine too
+    progress.left.prices[stage.number] = price
     if resumed and resumed.epoch >= stage.epochs:
         return
     divided = split(task.traced, stage.cut)

@@ -25,7 +25,7 @@ from frostline.data.views import TEST_VIEWS, Views, is_centred
 from frostline.hardware import precision_name
 from frostline.network.build import Network
 from frostline.network.cuts import Traced
-from frostline.network.splitting import Split
+from frostline.network.splitting import Split, split
 from frostline.plan.price import (
     RAM_LIMIT,
     StagePrice,
@@ -35,7 +35,7 @@ from frostline.plan.price import (
     seconds_per_picture,
     time_suffix,
 )
-from frostline.plan.stages import Stage, training_graph
+from frostline.plan.stages import Stage, freeze, training_graph
 from frostline.progress import Reporter
 from frostline.stopwatch import Stopwatch
 from frostline.training.history import History
@@ -156,15 +156,23 @@ def _repeated(value: Tensor, rows: int) -> Tensor:
     return value[torch.arange(rows) % len(value)]
 
 
-def price_of(task: Task, stage: Stage, split: Split, engine: Engine) -> StagePrice:
-    """Time a stage's parts for a moment and choose where its frozen layers come from."""
-    requests = stage_requests(task)
-    missing = _missing(task, split, engine, requests)
-    timed = time_stage(task, split, engine, [] if missing else requests)
+def price_of(task: Task, stage: Stage, kind: str | None = None) -> StagePrice:
+    """Freeze a stage's layers, time its parts for a moment and choose where the frozen ones come from.
+
+    Args:
+        task: the run's.
+        stage: one of its plan's.
+        kind: of the engine, where that is settled; it is settled by this otherwise.
+    """
+    divided = split(task.traced, stage.cut)
+    freeze(task.network.module, divided)
+    engine, requests = engine_of(task, divided, kind), stage_requests(task)
+    missing = _missing(task, divided, engine, requests)
+    timed = time_stage(task, divided, engine, [] if missing else requests)
     decoded_once = bool(task.views.turns) and all(map(is_centred, task.views.turns))
     work = Workload(len(task.train_images()), len(task.val_images()), len(requests), missing, decoded_once)
     mode = task.config.feature_cache
-    return price_stage(stage, split, work, timed.timing, timed.row_bytes, mode=mode, room=_room(task))
+    return price_stage(stage, divided, work, timed.timing, timed.row_bytes, mode=mode, room=_room(task))
 
 
 def time_stage(task: Task, split: Split, engine: Engine, stored: Sequence[Request] = ()) -> Timed:
