@@ -10,6 +10,7 @@ from torch import Tensor, fx, nn
 
 from frostline.activations.choosing import Trial, choose_engine
 from frostline.activations.engines import Engine, TorchEngine
+from frostline.activations.key import graph_digest
 from frostline.bundle import load_model
 from frostline.data.changes import reflected
 from frostline.data.loader import default_workers, read
@@ -60,7 +61,7 @@ class Predictor:
         self.classes = model.classes
         self.preprocess = model.network.preprocess
         self._views = model.test_views
-        self._spec = model.network.spec
+        self._network = model.network
         self._wanted = engine
         fabric = make_fabric(device, precision, alone=True)
         logits = _Logits(model.network).to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -145,7 +146,7 @@ class Predictor:
         views = count * len(self._views)
         if self._wanted == "auto" and views < WORTH_ENGINE:
             return self._plain
-        trial = Trial(lambda: repr(self._spec), lambda: pixels, lambda: views)
+        trial = Trial(lambda: graph_digest(_as_graph(self._network)), lambda: pixels, lambda: views)
         return choose_engine(self._plain, self._wanted, trial, default_cache_dir())
 
     def _top(self, row: Tensor, topk: int) -> tuple[tuple[str, float], ...]:
@@ -158,11 +159,16 @@ class _Logits(nn.Module):
 
     def __init__(self, network: Network) -> None:
         super().__init__()
-        module, reads_depths = network.module, bool(network.spec.taps)  # such a head gets its values in a graph alone
-        self.network = fx.GraphModule(module, network.trace().evaluating.graph) if reads_depths else module
+        reads_depths = bool(network.spec.taps)  # such a head gets its values in a graph alone
+        self.network = _as_graph(network) if reads_depths else network.module
 
     def forward(self, pictures: Tensor) -> tuple[Tensor]:
         return (self.network(pictures),)
+
+
+def _as_graph(network: Network) -> fx.GraphModule:
+    """Write the network down as it evaluates."""
+    return fx.GraphModule(network.module, network.trace().evaluating.graph)
 
 
 def seen(pictures: Tensor, view: str) -> Tensor:

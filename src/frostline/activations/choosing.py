@@ -13,9 +13,10 @@ from filelock import FileLock
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from frostline.activations.compiled import FOLDER, Shelf
 from frostline.activations.engines import Engine, TorchEngine
 from frostline.activations.key import graph_digest
-from frostline.activations.openvino_engine import OpenVinoEngine, Unsuited, is_installed, openvino_name
+from frostline.activations.openvino_engine import Kept, OpenVinoEngine, Unsuited, is_installed, openvino_name
 from frostline.data.preprocess import Preprocess
 from frostline.errors import CacheError, ConfigError
 from frostline.files import write_text
@@ -101,8 +102,20 @@ def choose_engine(plain: TorchEngine, wanted: str, trial: Trial, cache_dir: Path
         if wanted == "openvino":
             raise ConfigError(f"engine openvino: {hindrance}; use --engine auto")
         return plain
-    compiled = OpenVinoEngine(plain, precision_name(plain.fabric))
-    return compiled if wanted == "openvino" or _is_faster(compiled, plain, trial, cache_dir) else plain
+    graph = _graph(trial)
+    kept = Kept(Shelf(cache_dir / FOLDER), graph) if graph else None
+    compiled = OpenVinoEngine(plain, precision_name(plain.fabric), kept)
+    if wanted == "openvino":
+        return compiled
+    return compiled if graph and _is_faster(compiled, plain, graph, trial, cache_dir) else plain
+
+
+def _graph(trial: Trial) -> str:
+    """The digest of what is computed; empty where there is none, and nothing can be remembered."""
+    try:
+        return trial.graph()
+    except CacheError:
+        return ""
 
 
 def _hindrance(fabric: Fabric) -> str:
@@ -112,11 +125,8 @@ def _hindrance(fabric: Fabric) -> str:
     return "" if is_installed() else "it is not installed (pip install 'frostline[openvino]')"
 
 
-def _is_faster(compiled: OpenVinoEngine, plain: TorchEngine, trial: Trial, cache_dir: Path) -> bool:
-    try:
-        question = _question(plain, trial.graph())
-    except CacheError:  # what cannot be digested cannot be remembered either
-        return False
+def _is_faster(compiled: OpenVinoEngine, plain: TorchEngine, graph: str, trial: Trial, cache_dir: Path) -> bool:
+    question = _question(plain, graph)
     timings = _read(cache_dir).get(question, {})
     if "torch" not in timings:
         timings = _note(cache_dir, question, {"torch": _time(plain, trial.sample())})

@@ -8,11 +8,12 @@ import sys
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
+from io import BytesIO
 from itertools import chain
 from typing import Any
 
@@ -21,10 +22,14 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from frostline.activations.compiled import Shelf
 from frostline.activations.engines import TorchEngine
 from frostline.activations.store import Values
 from frostline.data.preprocess import Preprocess
 from frostline.errors import CacheError
+from frostline.files import digest_bytes
+from frostline.hardware import cpu_name
+from frostline.sealed import digest_tensors
 
 REQUEST = 2
 """Pictures that one core computes at once."""
@@ -57,6 +62,14 @@ class _Pictures(nn.Module):
         return values
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where compiled networks are kept, and a digest of what this one computes, its weights left out."""
+
+    shelf: Shelf
+    graph: str
+
+
 @dataclass(slots=True)
 class _Batch:
     """A batch under way."""
@@ -72,10 +85,11 @@ class OpenVinoEngine:
     Args:
         plain: the same prefix as torch computes it, on the CPU; gives the values' types.
         precision: fp32 or bf16.
+        kept: where it is looked for before it is compiled, and kept for later processes.
     """
 
-    def __init__(self, plain: TorchEngine, precision: str) -> None:
-        self._plain, self._precision = plain, precision
+    def __init__(self, plain: TorchEngine, precision: str, kept: "Kept | None" = None) -> None:
+        self._plain, self._precision, self._kept = plain, precision, kept
         self._compiled: Any = None
         self._dtypes: tuple[torch.dtype, ...] = ()
 
@@ -104,9 +118,38 @@ class OpenVinoEngine:
         first = next(rest, None)
         if first is None:
             return
-        if self._compiled is None:
+        if self._compiled is None and not self._take(first):
             self._prepare(first)
+            self._keep(first)
         yield from self._run(chain([first], rest))
+
+    def _take(self, pixels: Tensor) -> bool:
+        """Take the compiled network from where an earlier process kept it."""
+        found = self._kept.shelf.take(self._identity(pixels)) if self._kept else None
+        if found is None:
+            return False
+        facts, content = found
+        try:
+            self._compiled = _core().import_model(BytesIO(content), "CPU", _settings(self._precision))
+        except RuntimeError:  # OpenVINO's own objections
+            return False
+        self._dtypes = tuple(getattr(torch, name) for name in facts["dtypes"])
+        return True
+
+    def _keep(self, pixels: Tensor) -> None:
+        if self._kept:
+            content = BytesIO()
+            self._compiled.export_model(content)
+            names = [str(dtype).removeprefix("torch.") for dtype in self._dtypes]
+            self._kept.shelf.put(self._identity(pixels), content.getvalue(), {"dtypes": names})
+
+    def _identity(self, pixels: Tensor) -> str:
+        """Digest everything that the compiled network depends on."""
+        assert self._kept
+        weights, preprocess = digest_tensors(self._plain.prefix.state_dict()), asdict(self._plain.preprocess)
+        what = self._kept.graph, weights, preprocess, tuple(pixels.shape[1:]), REQUEST
+        how = _settings(self._precision), cpu_name(), torch.__version__, openvino_name()
+        return digest_bytes(repr((what, how)).encode())
 
     def _prepare(self, pixels: Tensor) -> None:
         """Compile, and compare with torch on some pictures of a batch."""
@@ -183,20 +226,23 @@ def _compile(module: nn.Module, sample: Tensor, precision: str) -> Any:
     """Convert and compile for requests of one size."""
     openvino = _import()
     pixels = sample[:1].expand(REQUEST, *sample.shape[1:]).contiguous()
+    try:
+        traced = _trace(module, pixels)
+        model = openvino.convert_model(traced, example_input=pixels, input=[tuple(pixels.shape)])
+        return _core().compile_model(model, "CPU", _settings(precision))
+    except Exception as error:  # whatever its converter meets in a network that it does not know
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise Unsuited(f"OpenVINO cannot compute this network ({reason}); use --engine torch") from error
+
+
+def _settings(precision: str) -> dict[str, Any]:
     threads = torch.get_num_threads()
-    settings = {
+    return {
         "PERFORMANCE_HINT": "THROUGHPUT",
         "NUM_STREAMS": threads,
         "INFERENCE_NUM_THREADS": threads,
         "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
     }
-    try:
-        traced = _trace(module, pixels)
-        model = openvino.convert_model(traced, example_input=pixels, input=[tuple(pixels.shape)])
-        return _core().compile_model(model, "CPU", settings)
-    except Exception as error:  # whatever its converter meets in a network that it does not know
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise Unsuited(f"OpenVINO cannot compute this network ({reason}); use --engine torch") from error
 
 
 @cache

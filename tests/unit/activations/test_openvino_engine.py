@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from frostline.activations import openvino_engine
 from frostline.activations.engines import TorchEngine
 from frostline.activations.openvino_engine import (
     REQUEST,
+    Kept,
     OpenVinoEngine,
     Unsuited,
     _import,
@@ -135,3 +137,50 @@ def test_a_signal_is_handled_after_engines_have_gone():
     """The first one that was made goes first."""
     done = subprocess.run([sys.executable, "-c", SIGNALLED], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
+
+
+class _Shelf:
+    """A shelf in memory, and what was asked of it."""
+
+    def __init__(self):
+        self.kept, self.found = {}, []
+
+    def take(self, name):
+        self.found.append(name in self.kept)
+        return self.kept.get(name)
+
+    def put(self, name, content, facts):
+        self.kept[name] = facts, content
+
+
+def values_of(plain, shelf, graph="graph"):
+    return next(OpenVinoEngine(plain, "fp32", Kept(shelf, graph)).run([pictures(3)]))
+
+
+def test_a_kept_network_gives_the_same_values_without_compiling(plain, monkeypatch):
+    shelf = _Shelf()
+    compiled = values_of(plain, shelf)
+    monkeypatch.setattr(openvino_engine, "_compile", None)
+    (kept,), (new,) = values_of(plain, shelf), compiled
+    assert torch.equal(kept, new)
+    assert kept.dtype == new.dtype
+    assert shelf.found == [False, True]
+
+
+def test_a_network_is_kept_for_its_own_weights_and_graph_alone():
+    shelf, plain = _Shelf(), prefix_of(width=0.25)
+    values_of(plain, shelf)
+    values_of(plain, shelf, graph="another")
+    with torch.no_grad():
+        plain.prefix.conv1.weight.mul_(2)
+    values_of(plain, shelf)
+    assert shelf.found == [False] * 3
+
+
+def test_a_kept_network_that_openvino_does_not_take_is_compiled_anew(plain):
+    shelf = _Shelf()
+    (expected,) = values_of(plain, shelf)
+    (name,) = shelf.kept
+    shelf.kept[name] = shelf.kept[name][0], b"no network"
+    assert torch.equal(values_of(plain, shelf)[0], expected)
+    assert shelf.kept[name][1] != b"no network"
