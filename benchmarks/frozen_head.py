@@ -1,6 +1,7 @@
-"""A head on frozen VGG-16, 25 epochs, whole process: frostline against the plain loop, in turn.
+"""A head on a frozen network, 25 epochs, whole process: frostline against the plain loop, in turn.
 
-    python benchmarks/frozen_head.py HYMENOPTERA VGG16_FEATURES --rounds 3
+    python benchmarks/frozen_head.py HYMENOPTERA VGG16_FEATURES --model vgg16 --rounds 3
+    python benchmarks/frozen_head.py HYMENOPTERA RESNET18_WEIGHTS --model resnet18 --rounds 5
 
 Two epochs of the plain loop are measured each round, the others counted by multiplication. frostline starts each round
 with an empty store.
@@ -22,18 +23,19 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("data", type=Path)
     parser.add_argument("weights", type=Path)
+    parser.add_argument("--model", choices=["vgg16", "resnet18"], default="vgg16")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     ours, theirs = [], []
     for _ in range(options.rounds):
-        ours.append(run_frostline(options.data, options.weights))
-        theirs.append(run_plain_loop(options.data, options.weights))
+        ours.append(run_frostline(options))
+        theirs.append(run_plain_loop(options))
     seconds = measure.median([one["seconds"] for one in ours])
     loop_seconds = measure.median([one["seconds_25_epochs"] for one in theirs])
     measure.write(
-        "frozen_head",
+        f"frozen_head_{options.model}",
         {
-            "what": "hymenoptera, VGG-16 features, head:25, whole process",
+            "what": f"hymenoptera, {options.model}, head:{EPOCHS}, whole process",
             "n": options.rounds,
             "frostline": ours,
             "plain_loop": theirs,
@@ -44,20 +46,21 @@ def main() -> None:
     )
 
 
-def run_frostline(data: Path, weights: Path) -> dict[str, float]:
+def run_frostline(options: argparse.Namespace) -> dict[str, float]:
     """Train once from an empty store."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        arguments = ["train", str(data), "--model", "vgg16", "--weights", str(weights)]
+        arguments = ["train", str(options.data), "--model", options.model, "--weights", str(options.weights)]
         done = measure.frostline(*arguments, "--stages", f"head:{EPOCHS}", "--out", str(out), cache=Path(folder) / "c")
         metrics = json.loads((out / "metrics.json").read_text())
     return {"seconds": done.seconds, "val_accuracy": metrics["val"]["accuracy"], **metrics["seconds"]}
 
 
-def run_plain_loop(data: Path, weights: Path) -> dict[str, float]:
+def run_plain_loop(options: argparse.Namespace) -> dict[str, float]:
     """Measure two epochs and count 25."""
     script = Path(__file__).with_name("plain_loop.py")
-    done = measure.run([sys.executable, str(script), str(data), str(weights), "--epochs", "2"])
+    command = [sys.executable, str(script), str(options.data), str(options.weights), "--model", options.model]
+    done = measure.run([*command, "--epochs", "2"])
     epochs = [float(line.split()[1]) for line in done.output.splitlines() if line.startswith("epoch")]
     before = done.seconds - sum(epochs)
     return {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from frostline.config import TrainConfig, make_config, read_yaml
 from frostline.errors import ConfigError, DataError, WeightsError
 from frostline.files import RunFolder
+from frostline.importing import leave_garbage
 from frostline.plan.grammar import parse_stages
 from frostline.progress import Reporter, Silent
 from frostline.recipes.catalog import load_recipe
@@ -18,11 +19,13 @@ from frostline.stopwatch import Stopwatch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from frostline.evaluation.compare import Comparison
+    from frostline.inspection import Inspection
     from frostline.plan.price import StagePrice
     from frostline.plan.stages import ParameterCounts
     from frostline.predictor import Prediction, Predictor
 
-MAY_CHANGE = ("resume", "out", "workers", "device", "log")
+MAY_CHANGE = ("resume", "out", "workers", "device", "log", "live", "lang")
 """Settings that a resumed run may have otherwise than the interrupted one."""
 
 
@@ -59,7 +62,7 @@ def train(
         FrostlineError: of the kind that fits; nothing of the data is ever changed.
     """
     watch = Stopwatch()
-    with watch.span("import"):
+    with watch.span("import"), leave_garbage():
         import frostline.pipeline  # noqa: F401  # so that the time it takes is counted here
     given = _gather(data, config, settings)
     with _telling_what_to_fetch(given.get("recipe")):
@@ -111,6 +114,56 @@ def evaluate(
     return evaluate_on(str(data), load(path, **how), shown)
 
 
+def inspect(data: str | Path, *, reporter: Reporter | None = None, device: str = "auto") -> "Inspection":
+    """Look at every picture of DATA, and compare each with all others.
+
+    Args:
+        data: as for training.
+        reporter: takes progress; None is silence.
+        device: for the network whose activations help to find copies.
+
+    Raises:
+        DataError: DATA cannot be opened.
+    """
+    from frostline.inspection import inspect as look
+
+    return look(str(data), reporter or Silent(), device=device)
+
+
+def write_report(run: str | Path, *, lang: str = "auto") -> Path:
+    """Write the report of a finished run anew, and give its path.
+
+    Args:
+        run: a run folder.
+        lang: auto, en or zh.
+
+    Raises:
+        BundleError: it is no run.
+        ConfigError: it has not finished, or there is no such language.
+    """
+    from frostline.report.html import write_report as write
+    from frostline.report.words import LANGUAGES, choose_language
+
+    if lang not in ("auto", *LANGUAGES):
+        raise ConfigError(f"language {lang!r} is not known; allowed are auto, {', '.join(LANGUAGES)}")
+    return write(open_run(run).folder, choose_language(lang))
+
+
+def compare(first: str | Path, second: str | Path) -> "tuple[str, Comparison]":
+    """Compare two finished runs on the pictures that both kept for testing, else for validation.
+
+    Returns:
+        The split, and the comparison.
+
+    Raises:
+        BundleError: one is no finished run, or they have no such picture in common.
+    """
+    from frostline.evaluation.predictions import compare_predictions, read_predictions
+
+    runs = (RunFolder.open(Path(path)) for path in (first, second))
+    return compare_predictions(*(read_predictions(run.predictions) for run in runs))
+
+
 def load(path: str | Path, *, device: str = "auto", precision: str = "auto", engine: str = "auto") -> "Predictor":
     """Load a trained model from a run folder or a bundle.
 
@@ -124,7 +177,8 @@ def load(path: str | Path, *, device: str = "auto", precision: str = "auto", eng
         BundleError: there is no sound model.
         ConfigError: no such device, precision or engine.
     """
-    from frostline.predictor import Predictor
+    with leave_garbage():
+        from frostline.predictor import Predictor
 
     return Predictor(path, device=device, precision=precision, engine=engine)
 

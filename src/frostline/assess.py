@@ -1,6 +1,7 @@
 """Measure trained models after the run: on the run's own sealed split, or on other pictures."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from frostline.data.splitfile import read_split
 from frostline.data.views import BASE
 from frostline.errors import DataError
 from frostline.evaluation.metrics import measure
+from frostline.evaluation.reads import note_read
 from frostline.files import RunFolder, default_cache_dir
 from frostline.predictor import Predictor
 from frostline.progress import Reporter
@@ -42,7 +44,12 @@ def evaluate_own(run: RunFolder, predictor: Predictor, reporter: Reporter) -> di
     batches = [requests[i : i + pictures.at_once] for i in range(0, len(requests), pictures.at_once)]
     truth = _truth([source.pictures[request.position] for request in requests], predictor.classes)
     probabilities = _probabilities(predictor, pictures.load(batches), len(requests), reporter)
-    return {"split": split, **measure(probabilities, truth, predictor.classes).to_json()}
+    metrics = measure(probabilities, truth, predictor.classes)
+    if split == "val":
+        return {"split": split, **metrics.to_json()}
+    read = note_read(run.reads, "evaluate", metrics.accuracy, wanted.values())
+    reporter.warn(f"look {read.number} at the test split (test_reads.csv); what is chosen by it needs a new test")
+    return {"split": split, **metrics.to_json(), "read": asdict(read)}
 
 
 def evaluate_on(data: str, predictor: Predictor, reporter: Reporter) -> dict[str, Any]:

@@ -46,6 +46,8 @@ class Model:
     classes: tuple[str, ...]
     test_views: tuple[str, ...]
     """Views of a picture over which logits are averaged: names out of `CENTRED`."""
+    temperature: float
+    """What those are divided by before they become probabilities."""
 
 
 def load_model(path: Path) -> Model:
@@ -64,4 +66,5 @@ def load_model(path: Path) -> Model:
     views = header["facts"].get("test_views", "none")
     if views not in TEST_VIEWS:
         raise BundleError(f"{path} was measured on views {views!r}, which this version does not know; update frostline")
-    return Model(network, tuple(header["classes"]), TEST_VIEWS[views])
+    temperature = header["facts"].get("temperature", 1.0)
+    return Model(network, tuple(header["classes"]), TEST_VIEWS[views], temperature)

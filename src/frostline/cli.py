@@ -1,9 +1,11 @@
 """The command line: parse, call the API, print, exit with a code. Nothing heavy is imported before a command runs."""
 
-import inspect
+import atexit
+import gc
 import signal
 import sys
 from collections.abc import Callable
+from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -36,6 +38,7 @@ class Terminated(SystemExit):
 
 def main() -> None:
     """Run the command line and exit."""
+    atexit.register(gc.freeze)  # to look through all for garbage once more before the end takes most of a second
     signal.signal(signal.SIGTERM, _terminate)
     try:
         returned = app(sys.argv[1:] or ["--help"], standalone_mode=False)
@@ -81,34 +84,32 @@ def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
         command(data, config, {name: value for name, value in given.items() if value is not None})
 
     parameters = [
-        inspect.Parameter(
+        Parameter(
             "data",
-            inspect.Parameter.KEYWORD_ONLY,
+            Parameter.KEYWORD_ONLY,
             annotation=Annotated[str, typer.Argument(help=TrainConfig.model_fields["data"].description)],
         ),
-        inspect.Parameter(
+        Parameter(
             "config",
-            inspect.Parameter.KEYWORD_ONLY,
+            Parameter.KEYWORD_ONLY,
             default=None,
             annotation=Annotated[Path | None, typer.Option(help="YAML file of settings; flags go before it.")],
         ),
     ]
     parameters += [_flag(name, field) for name, field in TrainConfig.model_fields.items() if name != "data"]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by typer
+    run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # read by typer
     run.__doc__, run.__name__ = command.__doc__, command.__name__
     return run
 
 
-def _flag(name: str, field: FieldInfo) -> inspect.Parameter:
+def _flag(name: str, field: FieldInfo) -> Parameter:
     flag = f"--{name.replace('_', '-')}"
     kind, default = _plain_type(field.annotation), field.default
     allowed = "|".join(map(str, get_args(field.annotation))) if get_origin(field.annotation) is Literal else None
     shown = "" if default is None or kind is bool else f" [default: {default}]"
     declared = f"{flag}/--no-{flag.removeprefix('--')}" if kind is bool else flag
     option = typer.Option(declared, help=f"{field.description}{shown}", show_default=False, metavar=allowed)
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
-    )
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option])
 
 
 def _plain_type(annotation: Any) -> Any:
@@ -176,6 +177,51 @@ def evaluate(
 
 
 @app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    lang: Annotated[str, typer.Option(help="auto, en or zh.")] = "auto",
+) -> None:
+    """Write the report of a finished run, one page to read or send on."""
+    from frostline import api
+
+    _print(str(api.write_report(run, lang=lang)))
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="Run folder.")],
+    second: Annotated[Path, typer.Argument(help="Another, trained on the same pictures.")],
+    format: Annotated[str, typer.Option(help="table or json.")] = "table",
+) -> None:
+    """Tell whether one run is better than another, on the pictures that neither was trained on."""
+    from dataclasses import asdict
+
+    from frostline import api
+    from frostline.tables import comparison_table, to_json
+
+    _choose("--format", format, ("table", "json"))
+    split, found = api.compare(first, second)
+    _print(to_json({"split": split, **asdict(found)}) if format == "json" else comparison_table(split, found))
+
+
+@app.command()
+def inspect(
+    data: Annotated[str, typer.Argument(help=TrainConfig.model_fields["data"].description)],
+    json: Annotated[Path | None, typer.Option("--json", help="Write everything that was found to this file.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Look at every picture: damaged ones, copies, leaks between splits, labels that contradict each other, blanks."""
+    from frostline import api
+    from frostline.files import write_text
+    from frostline.tables import inspection_table, to_json
+
+    found = api.inspect(data, reporter=Terminal(), device=device)
+    _print(inspection_table(found))
+    if json:
+        write_text(json, to_json(found.to_json()))
+
+
+@app.command()
 def predict(
     run: Annotated[Path, typer.Argument(help="Run folder or bundle.")],
     paths: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
@@ -187,11 +233,12 @@ def predict(
 ) -> None:
     """Name what is in pictures."""
     from frostline import api
-    from frostline.tables import predictions_csv, predictions_json, predictions_table
+
+    _choose("--format", format, ("table", "csv", "json"))
+    predictions = api.load(run, device=device, precision=precision, engine=engine).predict(paths, topk=topk)
+    from frostline.tables import predictions_csv, predictions_json, predictions_table  # what it needs is loaded by now
 
     write = {"table": predictions_table, "csv": predictions_csv, "json": predictions_json}
-    _choose("--format", format, tuple(write))
-    predictions = api.load(run, device=device, precision=precision, engine=engine).predict(paths, topk=topk)
     _print(write[format](predictions))
     damaged = [prediction for prediction in predictions if prediction.error]
     if damaged:
@@ -285,10 +332,12 @@ def _result(run: Any) -> str:
     val, test = metrics["val"], metrics["test"]
     shown = f"validation {val['accuracy']:.1%}"
     if test["accuracy"] is not None:
-        shown += f", test {test['accuracy']:.1%} ({test['count']} pictures, read once)"
+        low, high = test["interval"]
+        shown += f", test {test['accuracy']:.1%} ({low:.1%} to {high:.1%}; {test['count']} pictures, read once)"
     rows, computed = metrics["activations"]["rows"], metrics["activations"]["computed"]
     return (
         f"best epoch {metrics['best']['epoch']}: {shown}\n"
         f"{metrics['seconds']['total']:.1f} s; {rows} rows of activations, {computed} of them computed now\n"
+        f"what to make of it: {run.folder.report}\n"
         f"run folder {run.path}"
     )

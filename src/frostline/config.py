@@ -135,9 +135,27 @@ class TrainConfig(BaseModel):
     test: float | None = Field(
         None, ge=0, lt=1, description="Share for testing (0.15 where DATA has no split at all, else none)."
     )
+    folds: int | None = Field(
+        None,
+        ge=2,
+        le=100,
+        description="Train again with each of so many parts for validation: tells how much of the accuracy is luck.",
+    )
+    seeds: int | None = Field(
+        None, ge=2, le=1000, description="Train again with so many seeds; with --folds, each of them on every fold."
+    )
+    drop_leaks: bool = Field(
+        False,
+        description="Leave training pictures out that are copies of validation or test pictures, near ones too (as "
+        "frostline inspect finds them), and validation pictures that are copies of test pictures.",
+    )
     max_damaged: float = Field(0.05, ge=0, le=1, description="Share of damaged pictures above which to stop.")
     max_pixels: int = Field(50_000_000, ge=1, description="Pictures with more pixels are refused.")
     workers: int | None = Field(None, ge=0, description="Processes that decode pictures (default: one per core).")
+    live: bool = Field(False, description="Show the training on a page of this computer as it goes.")
+    lang: Literal["auto", "en", "zh"] = Field(
+        "auto", description="Language of report.html; auto: Chinese where the system's is, else English."
+    )
     out: Path | None = Field(None, description="Run folder (default: runs/<data>-<model>, numbered when it exists).")
     resume: bool = Field(False, description="Go on with the interrupted run in --out.")
 

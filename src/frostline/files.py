@@ -118,6 +118,31 @@ class RunFolder:
         return self.path / "metrics.json"
 
     @property
+    def predictions(self) -> Path:
+        """What the best weights say of every validation and test picture."""
+        return self.path / "predictions.csv"
+
+    @property
+    def review(self) -> Path:
+        """What is worth a look: calibration, the worst mistakes, labels that may be wrong."""
+        return self.path / "review.json"
+
+    @property
+    def skipped(self) -> Path:
+        """What was left out, and why."""
+        return self.path / "skipped.csv"
+
+    @property
+    def report(self) -> Path:
+        """The page for people."""
+        return self.path / "report.html"
+
+    @property
+    def reads(self) -> Path:
+        """Each look at the test split."""
+        return self.path / "test_reads.csv"
+
+    @property
     def best(self) -> Path:
         """The bundle with the best weights by validation."""
         return self.path / "weights" / "best.safetensors"

@@ -5,32 +5,80 @@ import logging
 import os
 import platform
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import torch
-from lightning_fabric import Fabric
 
 from frostline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # of malloc.h
 
 
-def make_fabric(device: str, precision: str, *, alone: bool = False) -> Fabric:
+class Computer(Protocol):
+    """What computes: a device and a precision. A Fabric is one."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where tensors are to be."""
+
+    @property
+    def world_size(self) -> int:
+        """Processes that compute together."""
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Compute in the precision while entered."""
+
+
+class Single:
+    """One process by itself: enough to predict with, and spares it a second of importing Fabric.
+
+    Args:
+        device: auto, cpu, cuda, cuda:N or mps.
+        precision: fp32, bf16, or auto: bf16 where the device multiplies matrices in it.
+
+    Raises:
+        ConfigError: no such device or precision here.
+    """
+
+    world_size = 1
+
+    def __init__(self, device: str, precision: str) -> None:
+        accelerator, devices = _accelerator(device)
+        if accelerator == "cpu":
+            _keep_freed_memory()
+        number = devices[0] if isinstance(devices, list) else 0
+        self.device = torch.device(accelerator, number) if accelerator == "cuda" else torch.device(accelerator)
+        self.precision = choose_precision(precision, accelerator)
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Compute in the precision while entered."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+
+def make_fabric(device: str, precision: str) -> "Fabric":
     """Make the Fabric that a run computes with; under torchrun it joins the other processes.
 
     Args:
         device: auto, cpu, cuda, cuda:N or mps.
         precision: fp32, bf16, or auto: bf16 where the device multiplies matrices in it.
-        alone: join no other processes.
 
     Raises:
         ConfigError: no such device here.
     """
+    from lightning_fabric import Fabric
+
     accelerator, devices = _accelerator(device)
     if accelerator == "cpu":
         _keep_freed_memory()
-    processes = 1 if alone else int(os.environ.get("WORLD_SIZE", "1"))
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     chosen = choose_precision(precision, accelerator)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it would announce the precision on stderr
@@ -60,9 +108,11 @@ def choose_precision(precision: str, accelerator: str) -> str:
     return "bf16" if accelerator == "cpu" and _cpu_has_fast_bf16() else "fp32"
 
 
-def precision_name(fabric: Fabric) -> str:
-    """The precision of a Fabric in our words."""
-    full = str(fabric._precision.precision)
+def precision_name(computer: Computer) -> str:
+    """The precision of a Fabric, or of a process by itself, in our words."""
+    if isinstance(computer, Single):
+        return computer.precision
+    full = str(computer._precision.precision)  # type: ignore[attr-defined]  # a Fabric's
     return next(name for name, theirs in PRECISIONS.items() if theirs == full)
 
 
@@ -79,6 +129,21 @@ def cpu_name() -> str:
     lines = path.read_text().splitlines() if path.is_file() else []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(named, platform.processor())
+
+
+def seed_device(device: torch.device, seed: int) -> None:
+    """Seed the generator from which layers on a device draw.
+
+    torch.manual_seed seeds those of all devices, and where there is no GPU writes down the stack of every call, which
+    takes as long as a small step.
+    """
+    match device.type:
+        case "cuda":
+            torch.cuda.default_generators[device.index or 0].manual_seed(seed)
+        case "mps":
+            torch.mps.manual_seed(seed)
+        case _:
+            torch.default_generator.manual_seed(seed)
 
 
 def _accelerator(device: str) -> tuple[str, int | list[int]]:

@@ -2,38 +2,43 @@
 
 import json
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 
 from frostline.bundle import write_bundle
 from frostline.config import TrainConfig
-from frostline.data.split import SplitName
 from frostline.data.splitfile import skipped_csv, split_csv
 from frostline.errors import BundleError
-from frostline.evaluation.metrics import Metrics, measure
+from frostline.evaluation.predictions import predictions_csv
+from frostline.evaluation.reads import note_read
 from frostline.files import RunFolder, write_text
 from frostline.hardware import make_fabric, precision_name
-from frostline.network.splitting import split
+from frostline.outcome import Outcome, assess
 from frostline.plan.stages import Stage
 from frostline.prepare import Prepared, prepare_within_budget
 from frostline.progress import Reporter
+from frostline.repeats import Repeats, line_of, repeat
 from frostline.report.events import open_events
+from frostline.report.html import write_report
+from frostline.report.live import Live, NoPage, open_live
+from frostline.report.pictures import Seer
 from frostline.report.plots import plot_batch, plot_confusion, plot_curves
+from frostline.report.words import Words, choose_language
+from frostline.review import review
+from frostline.sealed import Tensors
 from frostline.stopwatch import Stopwatch
 from frostline.training.history import EpochRow, History, StepRow, to_csv
-from frostline.training.loop import Progress, run_plan
+from frostline.training.loop import Progress, run_plan, snapshot, trained_names
 from frostline.training.order import shuffled_batches, train_requests
-from frostline.training.scoring import predict_images
 from frostline.training.state import State, load_state, save_state
-from frostline.training.task import Origin, Task, engine_of, open_feed, test_requests
+from frostline.training.task import Task
 
 SHOWN_IN_BATCH = 32
 
@@ -60,9 +65,17 @@ def train_run(config: TrainConfig, reporter: Reporter, watch: Stopwatch) -> tupl
             run = _create_folder(task.config, fabric)
         resumed = _open_run(task, run)
         _introduce(prepared, run)
-        with _open_log(task, run, resumed) as log:
-            progress = run_plan(replace(task, log=log), resumed=resumed, save=lambda state: _save(task, run, state))
-        metrics = _finish(prepared, run, progress) if task.fabric.is_global_zero else {}
+        start = snapshot(task, trained_names(task))
+        with _open_log(task, run, resumed) as log, _open_live(task, run) as live:
+
+            def told(history: History) -> None:
+                log(history)
+                live.show(history)
+
+            progress = run_plan(replace(task, log=told), resumed=resumed, save=lambda state: _save(task, run, state))
+            repeats = _train_again(task, start, progress) if task.config.folds or task.config.seeds else None
+            metrics = _finish(prepared, run, start, progress, repeats) if task.fabric.is_global_zero else {}
+            live.end_with(run.report)
         fabric.barrier()
         return run, metrics
     finally:
@@ -99,7 +112,7 @@ def _open_run(task: Task, run: RunFolder) -> State | None:
         return load_state(run.state) if run.state.is_file() else None
     if task.fabric.is_global_zero:
         write_text(run.config, task.config.to_yaml())
-        write_text(run.path / "skipped.csv", skipped_csv(task.index))
+        write_text(run.skipped, skipped_csv(task.index))
         _plot_first_batch(task, run)
         write_text(run.split, split_text)
     task.fabric.barrier()
@@ -125,6 +138,13 @@ def _open_log(task: Task, run: RunFolder, resumed: State | None) -> AbstractCont
     return open_events(run.events, resumed.history if resumed else History())
 
 
+def _open_live(task: Task, run: RunFolder) -> AbstractContextManager[Live]:
+    if not task.config.live or not task.fabric.is_global_zero:
+        return nullcontext(NoPage())
+    words = Words(choose_language(task.config.lang))
+    return open_live(run.path.resolve().name, task.plan, words, task.reporter.say)
+
+
 def _save(task: Task, run: RunFolder, state: State) -> None:
     if task.fabric.is_global_zero:
         save_state(run.state, state)
@@ -136,46 +156,54 @@ def _write_tables(run: RunFolder, history: History) -> None:
     write_text(run.steps, to_csv(history.steps, StepRow))
 
 
-def _finish(prepared: Prepared, run: RunFolder, progress: Progress) -> dict[str, Any]:
+def _train_again(task: Task, start: Tensors, progress: Progress) -> Repeats:
+    assert progress.history.best is not None
+    repeats = repeat(task, start, progress.history.epochs[progress.history.best])
+    task.reporter.say(line_of(repeats))
+    return repeats
+
+
+def _finish(
+    prepared: Prepared, run: RunFolder, start: Tensors, progress: Progress, repeats: Repeats | None
+) -> dict[str, Any]:
     """Write the last weights, go back to the best, read validation and test once, write the rest."""
     task, history = prepared.task, progress.history
     module, facts = task.network.module, _facts(prepared)
     write_bundle(run.last, task.network, module.state_dict(), task.index.classes, facts)
     module.load_state_dict(progress.best, strict=False)
     with task.watch.span("evaluation"):
-        measured = {name: _measure(task, name, progress.choice) for name in ("val", "test") if task.index.of(name)}
-    metrics = _metrics(prepared, progress, measured)
+        outcome = assess(task, progress.choice)
+        reviewed = review(task, outcome, history, start)
+    metrics = {**_metrics(prepared, progress, outcome), "folds": repeats.to_json() if repeats else None}
     quality = {name: metrics[name]["accuracy"] for name in ("val", "test")}
-    write_bundle(run.best, task.network, module.state_dict(), task.index.classes, {**facts, "accuracy": quality})
+    facts |= {"accuracy": quality, "temperature": outcome.temperature}
+    write_bundle(run.best, task.network, module.state_dict(), task.index.classes, facts)
+    if "test" in outcome.measured:
+        read = note_read(run.reads, "train", quality["test"], (image.digest for image in task.index.of("test")))
+        metrics["test"]["read"] = asdict(read)
+    write_text(run.predictions, predictions_csv(outcome.said))
+    write_text(run.review, json.dumps(reviewed, indent=1, ensure_ascii=False))
     _write_tables(run, history)
     plot_curves(run.path / "curves.png", history.epochs, history.steps)
-    name = "test" if "test" in measured else "val"
-    shown = measured[name]
-    title = f"{name}: {shown.accuracy:.1%} of {shown.count} pictures"
+    shown = outcome.measured[outcome.shown]
+    title = f"{outcome.shown}: {shown.accuracy:.1%} of {shown.count} pictures"
     advice = plot_confusion(run.path / "confusion_matrix.png", shown.confusion, task.index.classes, title)
     if advice:
         task.reporter.warn(f"confusion_matrix.png: {advice}")
     metrics["seconds"] = _seconds(task.watch)
     write_text(run.metrics, json.dumps(metrics, indent=1, ensure_ascii=False))
+    write_report(run, choose_language(task.config.lang), Seer(task.network, task.traced, task.index.classes))
     return metrics
 
 
-def _measure(task: Task, name: SplitName, choice: str) -> Metrics:
-    """Evaluate the network as it is on one split, frozen layers from where the last stage had them."""
-    divided = split(task.traced, task.plan[-1].cut)
-    images = task.index.of(name)
-    feed = open_feed(task, divided, Origin(engine_of(task, divided), choice), test_requests(task, images))
-    logits = torch.cat(list(predict_images(task, divided, feed, images)))
-    return measure(logits.softmax(dim=1).cpu().numpy(), np.array([i.label for i in images]), task.index.classes)
-
-
-def _metrics(prepared: Prepared, progress: Progress, measured: Mapping[str, Metrics]) -> dict[str, Any]:
-    task, history = prepared.task, progress.history
+def _metrics(prepared: Prepared, progress: Progress, outcome: Outcome) -> dict[str, Any]:
+    task, history, measured = prepared.task, progress.history, outcome.measured
     best = history.epochs[history.best] if history.best is not None else None
     tally = task.tally
     return {
         "val": measured["val"].to_json(),
-        "test": measured["test"].to_json() if "test" in measured else {"accuracy": None},
+        "test": measured["test"].to_json() if "test" in measured else {"accuracy": None, "interval": None},
+        "temperature": outcome.temperature,
         "classes": list(task.index.classes),
         "counts": task.index.counts(),
         "plan": [_stage_json(stage, progress) for stage in task.plan],

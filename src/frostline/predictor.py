@@ -19,7 +19,7 @@ from frostline.data.sources import PICTURE_SUFFIXES
 from frostline.data.views import CENTRED
 from frostline.errors import BundleError, DataError
 from frostline.files import RunFolder, default_cache_dir
-from frostline.hardware import make_fabric
+from frostline.hardware import Single
 from frostline.network.build import Network
 
 MAX_PIXELS = 50_000_000
@@ -60,12 +60,12 @@ class Predictor:
         model = load_model(file)
         self.classes = model.classes
         self.preprocess = model.network.preprocess
-        self._views = model.test_views
+        self._views, self._temperature = model.test_views, model.temperature
         self._network = model.network
         self._wanted = engine
-        fabric = make_fabric(device, precision, alone=True)
-        logits = _Logits(model.network).to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._plain = TorchEngine(logits.eval(), self.preprocess, fabric)
+        computer = Single(device, precision)
+        logits = _Logits(model.network).to(computer.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._plain = TorchEngine(logits.eval(), self.preprocess, computer)
 
     def predict(
         self, paths: str | Path | Sequence[str | Path], *, topk: int = 5, workers: int | None = None
@@ -134,7 +134,8 @@ class Predictor:
         if first is None:
             return
         engine = self._engine(first, count)
-        yield from (logits.softmax(dim=1) for logits in self._logits(chain([first], rest), engine))
+        for logits in self._logits(chain([first], rest), engine):
+            yield (logits / self._temperature).softmax(dim=1)
 
     def _logits(self, batches: Iterable[Tensor], engine: Engine) -> Iterator[Tensor]:
         """Average the logits of each picture's views."""

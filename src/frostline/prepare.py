@@ -21,7 +21,9 @@ from frostline.data.views import centre_shape, parse_views
 from frostline.errors import ConfigError
 from frostline.files import default_cache_dir, make_private
 from frostline.hardware import make_fabric
+from frostline.inspection import leaks_to_drop
 from frostline.network.build import NetworkSpec, build
+from frostline.network.heads import DepthHead
 from frostline.network.smallnet import SmallNet
 from frostline.network.splitting import split
 from frostline.network.weights import Loaded, load_weights
@@ -86,7 +88,8 @@ def prepare(
     if isinstance(network.module, SmallNet) and config.weights == "none":
         _whiten(network.module, pictures, index)
     _check_batches(config, index, fabric, [split(traced, stage.cut).suffix for stage in plan], network.head)
-    fits_head = bool(network.spec.taps) and any(key.startswith(network.head) for key in loaded.fresh)
+    is_linear = isinstance(network.module.get_submodule(network.head), DepthHead)
+    fits_head = is_linear and any(key.startswith(network.head) for key in loaded.fresh)
     engines = Engines(config.engine, network.preprocess, fabric, cache_dir)
     task = Task(
         config, index, network, traced, plan, views, pictures, engines, cache_dir, fabric, reporter, fits_head, watch
@@ -163,6 +166,7 @@ def _index(config: TrainConfig, source: Source, cache_dir: Path, reporter: Repor
         workers=default_workers() if config.workers is None else config.workers,
         known_good=known,
         reporter=reporter,
+        leaks=leaks_to_drop(config.data, reporter, device=config.device) if config.drop_leaks else None,
     )
     if len(known) > before:
         write_known(cache_dir, known, **limits)

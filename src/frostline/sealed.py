@@ -21,8 +21,9 @@ Tensors = dict[str, Tensor]
 
 FACTS = "frostline"
 SEAL = "seal"
-MODEL_FORMAT = 2
-"""Of bundles; read as starting weights too. Format 1 had no resize, mean, deviation or test views of the user's."""
+MODEL_FORMAT = 3
+"""Of bundles; read as starting weights too. Format 1 had no resize, mean, deviation or test views of the user's, format
+2 no temperature."""
 
 
 def digest_tensors(tensors: Mapping[str, Tensor]) -> str:

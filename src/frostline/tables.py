@@ -11,7 +11,10 @@ from typing import Any
 
 from frostline.activations.housekeeping import StoreInfo
 from frostline.columns import table
+from frostline.data.pictures import first_few
 from frostline.errors import ConfigError
+from frostline.evaluation.compare import Comparison
+from frostline.inspection import Inspection
 from frostline.network.build import NetworkSpec, build
 from frostline.network.outline import OutlineRow, outline
 from frostline.plan.price import StagePrice
@@ -127,14 +130,64 @@ def predictions_json(predictions: Sequence[Prediction]) -> str:
 def metrics_table(metrics: dict[str, Any]) -> str:
     """Accuracy and a row per class."""
     rows = [
-        (name, *(f"{value[key]:.3f}" for key in ("precision", "recall", "f1")), str(value["count"]))
+        (name, *(_share(value[key]) for key in ("precision", "recall", "f1", "auroc")), str(value["count"]))
         for name, value in metrics["per_class"].items()
     ]
     head = (
-        f"{metrics['split']}: accuracy {metrics['accuracy']:.1%} of {metrics['count']} pictures, balanced "
-        f"{metrics['balanced_accuracy']:.1%}, macro F1 {metrics['macro_f1']:.3f}, log loss {metrics['log_loss']:.3f}"
+        f"{metrics['split']}: accuracy {metrics['accuracy']:.1%} ({_between(metrics['interval'])} at 95%) of "
+        f"{metrics['count']} pictures, balanced {metrics['balanced_accuracy']:.1%}, "
+        f"macro F1 {metrics['macro_f1']:.3f}, log loss {metrics['log_loss']:.3f}, "
+        f"calibration error {metrics['ece']:.1%}"
     )
-    return f"{head}\n{table(('class', 'precision', 'recall', 'F1', 'pictures'), rows, right=(1, 2, 3, 4))}"
+    return f"{head}\n{table(('class', 'precision', 'recall', 'F1', 'AUROC', 'pictures'), rows, right=(1, 2, 3, 4, 5))}"
+
+
+def comparison_table(split: str, found: Comparison) -> str:
+    """What each of two runs has right that the other has not, and what follows."""
+    (first, second), low, high = found.accuracies, *found.interval
+    verdict = "so they may be equally good" if low <= 0 <= high else "so one is better"
+    return (
+        f"{found.count} {split} pictures: first {first:.1%}, second {second:.1%}\n"
+        f"only the first is right on {found.only_first}, only the second on {found.only_second}\n"
+        f"the second is {100 * found.difference:+.1f} points better ({100 * low:+.1f} to {100 * high:+.1f} at 95%), "
+        f"{verdict}; McNemar p = {found.p_value:.2g}"
+    )
+
+
+def inspection_table(found: Inspection) -> str:
+    """How many of each finding, and the first of them."""
+    counts = found.counts
+    splits = "; ".join(
+        f"{name}: {sum(classes.values())} pictures of {len(classes)} classes"
+        for name, classes in counts["by_split"].items()
+    )
+    formats = ", ".join(f"{count} {name}" for name, count in counts["formats"].items())
+    shorter = counts["shorter_side"]
+    sizes = (
+        f"; shorter side {shorter['least']} to {shorter['most']} pixels, median {shorter['median']}" if shorter else ""
+    )
+    rows = [
+        ("damaged", len(found.damaged), [f"{one['path']} ({one['reason']})" for one in found.damaged]),
+        ("wrong suffix", len(found.wrong_suffixes), [f"{o['path']} is {o['format']}" for o in found.wrong_suffixes]),
+        ("not a picture", len(found.ignored), found.ignored),
+        ("same pixels", len(found.exact_duplicates), [" = ".join(group[:3]) for group in found.exact_duplicates]),
+        ("nearly the same", len(found.near_duplicates), [f"{o['a']} ~ {o['b']}" for o in found.near_duplicates]),
+        ("in two splits", len(found.leaks), [f"{o['a']} ~ {o['b']}" for o in found.leaks]),
+        ("under two labels", len(found.label_conflicts), [f"{o['a']} ~ {o['b']}" for o in found.label_conflicts]),
+        ("outliers", len(found.outliers), [f"{o['path']} ({o['reason']})" for o in found.outliers]),
+    ]
+    return "\n".join(
+        [
+            f"{counts['usable']} of {counts['pictures']} pictures can be used ({formats}{sizes})",
+            splits,
+            table(
+                ("finding", "count", "first"),
+                [(n, str(c), _one_line(first_few(some, 2))) for n, c, some in rows],
+                right=(1,),
+            ),
+            *(f"note: {warning}" for warning in found.warnings),
+        ]
+    )
 
 
 def stores_table(stores: Sequence[StoreInfo]) -> str:
@@ -151,6 +204,14 @@ def stores_table(stores: Sequence[StoreInfo]) -> str:
     ]
     total = f"{len(stores)} stores, {sum(store.bytes for store in stores) / 1e6:,.1f} MB"
     return f"{table(('store', 'cut after', 'size', 'shards', 'last used'), rows, right=(2, 3))}\n{total}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _between(interval: Sequence[float]) -> str:
+    return f"{interval[0]:.1%} to {interval[1]:.1%}"
 
 
 def to_json(value: object) -> str:

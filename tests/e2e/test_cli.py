@@ -29,11 +29,15 @@ FILES = [
     "confusion_matrix.png",
     "curves.png",
     "metrics.json",
+    "predictions.csv",
+    "report.html",
     "results.csv",
+    "review.json",
     "skipped.csv",
     "split.csv",
     "state/state.safetensors",
     "steps.csv",
+    "test_reads.csv",
     "weights/best.safetensors",
     "weights/last.safetensors",
 ]
@@ -115,8 +119,10 @@ def test_train_succeeds_and_says_what_it_did(trained):
     assert out.count("pictures/s") == 2, "a header for each stage"
     epochs = re.findall(r"^ +(\d/\d) +(\d/\d)  train +[\d.]+ +[\d.]+%  val ", out, re.MULTILINE)
     assert epochs == [("1/2", "1/2"), ("1/2", "2/2"), ("2/2", "1/1")]
-    assert re.search(r"best epoch \d: validation [\d.]+%, test [\d.]+% \(6 pictures, read once\)", out)
-    assert out.endswith("run folder run\n")
+    assert re.search(
+        r"best epoch \d: validation [\d.]+%, test [\d.]+% \([\d.]+% to [\d.]+%; 6 pictures, read once\)", out
+    )
+    assert out.endswith("what to make of it: run/report.html\nrun folder run\n")
 
 
 def test_the_run_folder_holds_exactly_these_files(here):
@@ -159,6 +165,58 @@ def test_metrics_hold_what_the_contract_names(here):
     assert metrics["best"]["epoch"] in {1, 2, 3}
 
 
+def test_numbers_come_with_how_sure_they_are(here):
+    metrics = json.loads((here / "run" / "metrics.json").read_text(encoding="utf-8"))
+    for split in ("val", "test"):
+        low, high = metrics[split]["interval"]
+        assert 0 <= low < metrics[split]["accuracy"] + 1e-9
+        assert metrics[split]["accuracy"] - 1e-9 < high <= 1
+        assert high - low > 0.3  # six pictures say little
+    review = json.loads((here / "run" / "review.json").read_text(encoding="utf-8"))
+    assert review["calibration"]["temperature"] == metrics["temperature"]
+    assert review["calibration"]["ece_after"] == metrics["test"]["ece"]
+    assert (metrics["test"]["read"]["number"], metrics["test"]["read"]["by"]) == (1, "train")
+
+
+def test_predictions_are_written_down(here, frostline):
+    metrics = json.loads((here / "run" / "metrics.json").read_text(encoding="utf-8"))
+    rows = [row for row in read_csv(here / "run" / "predictions.csv") if row["split"] == "test"]
+    right = sum(row["label"] == row["predicted"] for row in rows)
+    assert (len(rows), right / len(rows)) == (6, metrics["test"]["accuracy"])
+    code, out, _ = frostline("predict", "run", f"shapes/{rows[0]['path']}", "--format", "json", "--precision", "fp32")
+    assert code == 0
+    (told,) = json.loads(out)
+    assert told["top"][0]["probability"] == pytest.approx(float(rows[0]["confidence"]), abs=0.02)
+
+
+def test_runs_are_compared(here, frostline):
+    code, out, err = frostline("compare", "run", "run")
+    assert (code, err) == (0, "")
+    assert "6 test pictures" in out
+    assert "so they may be equally good; McNemar p = 1" in out
+    code, out, _ = frostline("compare", "run", "run", "--format", "json")
+    assert (code, json.loads(out)["difference"]) == (0, 0)
+
+
+@pytest.mark.parametrize(("lang", "words"), [("en", "What to make of it"), ("zh", "如何看待")])
+def test_the_report_is_one_file_that_asks_nothing_of_the_network(here, frostline, lang, words):
+    code, out, err = frostline("report", "run", "--lang", lang)
+    assert (code, out, err) == (0, "run/report.html\n", "")
+    page = Path("run/report.html").read_text(encoding="utf-8")
+    assert words in page
+    assert not re.search(r"https?://|src=(?!\"data:)|<link|@import", page)
+    assert page.count("<img") == page.count('src="data:image/jpeg;base64,')
+    assert len(page) < 1_000_000
+
+
+def test_a_report_without_the_pictures_says_so(here, frostline):
+    Path("shapes").rename("elsewhere")
+    assert frostline("report", "run", "--lang", "en")[0] == 0
+    page = Path("run/report.html").read_text(encoding="utf-8")
+    assert "The pictures are not where they were" in page
+    assert "<img" not in page
+
+
 def test_no_more_rows_are_computed_than_the_run_used(here):
     activations = json.loads((here / "run" / "metrics.json").read_text(encoding="utf-8"))["activations"]
     assert 0 <= activations["computed"] <= activations["rows"]
@@ -181,14 +239,21 @@ def test_the_settings_are_written_down(here):
 def test_evaluate_gives_the_runs_own_test_metrics(here, frostline):
     expected = json.loads((here / "run" / "metrics.json").read_text(encoding="utf-8"))["test"]
     code, out, err = frostline("evaluate", "run", "--format", "json")
-    assert (code, err) == (0, "")
     got = json.loads(out)
+    looks = read_csv(here / "run" / "test_reads.csv")
+    assert [look["by"] for look in looks[:2]] == ["train", "evaluate"]
+    assert len({look["digest"] for look in looks}) == 1
+    assert (code, got["read"]["number"]) == (0, len(looks))
+    assert err == (
+        f"warning: look {len(looks)} at the test split (test_reads.csv); what is chosen by it needs a new test\n"
+    )
     assert got["split"] == "test"
     assert (got["accuracy"], got["confusion"]) == (expected["accuracy"], expected["confusion"])
     assert got["log_loss"] == pytest.approx(expected["log_loss"], rel=0.02)  # the run may have computed in bf16
     code, out, _ = frostline("evaluate", "run")
     assert code == 0
-    assert out.startswith(f"test: accuracy {expected['accuracy']:.1%} of 6 pictures")
+    low, high = expected["interval"]
+    assert out.startswith(f"test: accuracy {expected['accuracy']:.1%} ({low:.1%} to {high:.1%} at 95%) of 6 pictures")
     assert "precision" in out
 
 

@@ -20,7 +20,7 @@ def test_ants_and_bees_are_told_apart(tmp_path):
     run = frostline.train(INSECTS, stages="head:5", out=tmp_path / "run")
     assert run.metrics["counts"] == {"train": 244, "val": 153, "test": 0, "skipped": 0}
     assert run.metrics["val"]["accuracy"] >= 0.93
-    assert run.metrics["test"] == {"accuracy": None}
+    assert run.metrics["test"] == {"accuracy": None, "interval": None}
     bee = sorted((INSECTS / "val" / "bees").iterdir())[0]
     assert run.predict(bee)[0].top[0][0] == "bees"
 

@@ -8,7 +8,7 @@ from frostline.bundle import load_model
 from frostline.data.preprocess import Preprocess
 from frostline.errors import BundleError
 from frostline.predictor import Predictor
-from frostline.sealed import read_sealed, write_sealed
+from frostline.sealed import MODEL_FORMAT, read_sealed, write_sealed
 
 
 @pytest.fixture
@@ -41,10 +41,10 @@ def test_a_changed_preprocessing_travels(tmp_path):
 
 
 def test_the_header_says_how_it_was_made(bundle):
-    header, _ = read_sealed(bundle, kind="model", newest=2)
+    header, _ = read_sealed(bundle, kind="model", newest=MODEL_FORMAT)
     assert header["facts"] == {"seed": 3}
     assert header["classes"] == list(CLASSES)
-    assert header["format"] == 2
+    assert header["format"] == MODEL_FORMAT
     assert set(header) >= {"format", "frostline", "network", "classes", "preprocess", "facts"}
     with safe_open(bundle, "pt") as file:
         assert set(file.metadata()) == {"frostline", "seal"}
@@ -105,15 +105,16 @@ def test_foreign_safetensors_are_refused(tmp_path, metadata):
 
 
 def test_a_format_from_the_future_is_refused_by_name(bundle):
-    header, tensors = read_sealed(bundle, kind="model", newest=2)
-    write_sealed(bundle, tensors, without_kind(header), kind="model", version=3)
-    with pytest.raises(BundleError, match="has format 3, this version reads up to 2; update frostline"):
+    header, tensors = read_sealed(bundle, kind="model", newest=MODEL_FORMAT)
+    write_sealed(bundle, tensors, without_kind(header), kind="model", version=MODEL_FORMAT + 1)
+    reason = f"has format {MODEL_FORMAT + 1}, this version reads up to {MODEL_FORMAT}; update frostline"
+    with pytest.raises(BundleError, match=reason):
         load_model(bundle)
 
 
 def test_the_first_format_loads_as_it_was(bundle):
     """It knew no resize, mean, deviation and test views of the user's."""
-    header, tensors = read_sealed(bundle, kind="model", newest=2)
+    header, tensors = read_sealed(bundle, kind="model", newest=MODEL_FORMAT)
     network = {name: value for name, value in header["network"].items() if name not in {"resize", "mean", "std"}}
     facts = {name: value for name, value in header["facts"].items() if name != "test_views"}
     old = without_kind(header) | {"network": network, "facts": facts}
@@ -124,16 +125,16 @@ def test_the_first_format_loads_as_it_was(bundle):
 
 
 def test_test_views_from_the_future_are_refused(bundle):
-    header, tensors = read_sealed(bundle, kind="model", newest=2)
+    header, tensors = read_sealed(bundle, kind="model", newest=MODEL_FORMAT)
     facts = header["facts"] | {"test_views": "five"}
-    write_sealed(bundle, tensors, without_kind(header) | {"facts": facts}, kind="model", version=2)
+    write_sealed(bundle, tensors, without_kind(header) | {"facts": facts}, kind="model", version=MODEL_FORMAT)
     with pytest.raises(BundleError, match="measured on views 'five', which this version does not know"):
         load_model(bundle)
 
 
 def test_weights_of_another_network_are_refused(bundle):
-    header, tensors = read_sealed(bundle, kind="model", newest=2)
-    write_sealed(bundle, tensors | {"extra": torch.zeros(1)}, without_kind(header), kind="model", version=2)
+    header, tensors = read_sealed(bundle, kind="model", newest=MODEL_FORMAT)
+    write_sealed(bundle, tensors | {"extra": torch.zeros(1)}, without_kind(header), kind="model", version=MODEL_FORMAT)
     with pytest.raises(BundleError, match="the network has no extra"):
         load_model(bundle)
 

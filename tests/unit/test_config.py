@@ -55,9 +55,14 @@ FLAGS = [
     "--cache-limit",
     "--val",
     "--test",
+    "--folds",
+    "--seeds",
+    "--drop-leaks",
     "--max-damaged",
     "--max-pixels",
     "--workers",
+    "--live",
+    "--lang",
     "--out",
     "--resume",
 ]
@@ -116,9 +121,14 @@ CHANGED = {
     "cache_limit": "1GB",
     "val": 0.2,
     "test": 0.1,
+    "folds": 5,
+    "seeds": 3,
+    "drop_leaks": True,
     "max_damaged": 0.5,
     "max_pixels": 1000,
     "workers": 0,
+    "live": True,
+    "lang": "zh",
     "out": "runs/a",
     "resume": True,
 }
@@ -136,7 +146,16 @@ def test_every_switch_can_be_turned_off():
     switches = [name for name, field in TrainConfig.model_fields.items() if field.annotation is bool]
     command = typer.main.get_command(app).commands["train"]
     off = [option for parameter in command.params for option in parameter.secondary_opts]
-    assert off == [f"--no-{name.replace('_', '-')}" for name in switches] == ["--no-nesterov", "--no-resume"]
+    assert (
+        off
+        == [f"--no-{name.replace('_', '-')}" for name in switches]
+        == [
+            "--no-nesterov",
+            "--no-drop-leaks",
+            "--no-live",
+            "--no-resume",
+        ]
+    )
 
 
 @pytest.mark.parametrize("command", ["train", "plan"])

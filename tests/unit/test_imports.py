@@ -15,6 +15,7 @@ ROOT = Path(frostline.__file__).parent
 ORDER = (
     ("errors",),
     ("version",),
+    ("importing",),
     ("config",),
     ("columns",),
     ("recipes",),
@@ -35,7 +36,11 @@ ORDER = (
     ("report", "export", "serve"),  # siblings: none imports another
     ("assess",),
     ("budget",),
+    ("inspection",),
     ("prepare",),
+    ("outcome",),
+    ("review",),
+    ("repeats",),
     ("pipeline",),
     ("quickstart",),
     ("tables",),
@@ -131,11 +136,14 @@ def test_public_names():
         "FrostlineError",
         "Run",
         "__version__",
+        "compare",
         "evaluate",
+        "inspect",
         "load",
         "open_run",
         "plan",
         "train",
+        "write_report",
     ]
     assert all(hasattr(frostline, name) for name in frostline.__all__)
     assert issubclass(frostline.FrostlineError, Exception)

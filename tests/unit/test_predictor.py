@@ -51,6 +51,13 @@ def test_prediction_by_hand(bundle, tmp_path):
     assert dict(prediction.top) == pytest.approx(dict(zip(CLASSES, expected.tolist(), strict=True)))
 
 
+def test_probabilities_are_those_of_the_divided_logits(tmp_path):
+    predictor = Predictor(write(tmp_path / "mended.safetensors", temperature=2.5), precision="fp32")
+    pixels = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    (got,) = predictor.probabilities([pixels], 2)
+    torch.testing.assert_close(got, (predictor.logits(pixels) / 2.5).softmax(dim=1))
+
+
 def test_damaged_pictures_get_an_error_and_the_others_their_classes(bundle, tmp_path):
     folder = tmp_path / "p"
     good = picture(folder / "img2.png")

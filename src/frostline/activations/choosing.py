@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from blake3 import blake3
 from filelock import FileLock
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from frostline.activations.compiled import FOLDER, Shelf
@@ -20,7 +19,7 @@ from frostline.activations.openvino_engine import Kept, OpenVinoEngine, Unsuited
 from frostline.data.preprocess import Preprocess
 from frostline.errors import CacheError, ConfigError
 from frostline.files import write_text
-from frostline.hardware import cpu_name, precision_name
+from frostline.hardware import Computer, cpu_name, precision_name
 from frostline.network.splitting import Split
 from frostline.plan.price import seconds_per_picture
 from frostline.sealed import digest_tensors
@@ -41,7 +40,7 @@ class Engines:
     wanted: str
     """auto, torch or openvino."""
     preprocess: Preprocess
-    fabric: Fabric
+    fabric: Computer
     cache_dir: Path
     """Where timings are written down, so that a second run chooses the same and need not time again."""
     made: dict[tuple[str, str], Engine] = field(default_factory=dict)
@@ -118,7 +117,7 @@ def _graph(trial: Trial) -> str:
         return ""
 
 
-def _hindrance(fabric: Fabric) -> str:
+def _hindrance(fabric: Computer) -> str:
     """Why OpenVINO cannot be used; empty where it can."""
     if fabric.device.type != "cpu" or fabric.world_size > 1:
         return "it computes on the CPU, in one process"

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from frostline.activations.store import Values
 from frostline.data.preprocess import Preprocess
+from frostline.hardware import Computer
 from frostline.network.splitting import apply_prefix
 
 
@@ -35,7 +35,7 @@ class TorchEngine:
     prefix: nn.Module
     """From normalised pictures to a tuple of values; a whole network gives its logits."""
     preprocess: Preprocess
-    fabric: Fabric
+    fabric: Computer
 
     @property
     def kind(self) -> str:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from frostline.activations.compute import Pictures
@@ -13,6 +12,7 @@ from frostline.activations.engines import Engine
 from frostline.activations.key import row_id
 from frostline.activations.store import Store, Values
 from frostline.data.loader import Request
+from frostline.hardware import Computer
 
 
 class Feed(Protocol):
@@ -31,7 +31,7 @@ class StoredFeed:
     """Reads rows that the pass computed."""
 
     store: Store
-    fabric: Fabric
+    fabric: Computer
     is_stored: bool = True
 
     def batches(self, requests: Sequence[Sequence[Request]]) -> Iterator[Values]:
@@ -47,7 +47,7 @@ class DirectFeed:
 
     engine: Engine
     pictures: Pictures
-    fabric: Fabric
+    fabric: Computer
     is_stored: bool = False
 
     def batches(self, requests: Sequence[Sequence[Request]]) -> Iterator[Values]:

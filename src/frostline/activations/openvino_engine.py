@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from frostline.activations.compiled import Shelf
@@ -28,7 +27,7 @@ from frostline.activations.store import Values
 from frostline.data.preprocess import Preprocess
 from frostline.errors import CacheError
 from frostline.files import digest_bytes
-from frostline.hardware import cpu_name
+from frostline.hardware import Computer, cpu_name
 from frostline.sealed import digest_tensors
 
 REQUEST = 2
@@ -94,7 +93,7 @@ class OpenVinoEngine:
         self._dtypes: tuple[torch.dtype, ...] = ()
 
     @property
-    def fabric(self) -> Fabric:
+    def fabric(self) -> Computer:
         """The device, which is the CPU, and the precision."""
         return self._plain.fabric
 

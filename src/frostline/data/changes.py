@@ -77,5 +77,5 @@ def _rand_augment(pixels: np.ndarray, operations: int, magnitude: int, seed: int
     from torchvision.transforms import RandAugment  # slow to import, and only this needs it
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return np.asarray(RandAugment(operations, magnitude)(Image.fromarray(pixels)))

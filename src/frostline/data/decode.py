@@ -39,7 +39,7 @@ DECODER_ERRORS: tuple[type[Exception], ...] = (
 
 _MODES = {1: "L", 3: "RGB"}
 _FORMATS = tuple(name.upper() for name in ALLOWED.split(", "))
-_MAGIC = (  # for messages only: what is a picture is up to Pillow
+_MAGIC = (  # for messages; what is a picture is up to Pillow
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG", "PNG"),
     (b"RIFF", "WebP"),
@@ -85,6 +85,11 @@ def decode(
     return picture if picture.mode == _MODES[channels] else picture.convert(_MODES[channels])
 
 
+def format_of(content: bytes) -> str:
+    """Tell an allowed format by a file's first bytes; empty where it is none."""
+    return next((name for magic, name in _MAGIC if content.startswith(magic)), "")
+
+
 def _from_pixels(pixels: np.ndarray, max_pixels: int) -> Image.Image:
     is_picture = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)
     if pixels.dtype != np.uint8 or not is_picture or pixels.size == 0:
@@ -97,7 +102,7 @@ def _from_bytes(content: bytes, max_pixels: int, shorter: int | None) -> Image.I
     if not content:
         raise DecodeError("empty file")
     _silence_pillow()
-    kind = next((name for magic, name in _MAGIC if content.startswith(magic)), None)
+    kind = format_of(content)
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as opened:
             _check_size(*opened.size, max_pixels)

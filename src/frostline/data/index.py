@@ -1,7 +1,7 @@
 """The index: every usable picture with its content's digest, label and split; and what had to be left out."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from frostline.data.loader import Finding, examine
@@ -67,6 +67,7 @@ def build_index(
     workers: int,
     known_good: set[bytes],
     reporter: Reporter,
+    leaks: Mapping[str, str] | None = None,
 ) -> Index:
     """Digest and check every picture, leave out the damaged, and give each of the others a split.
 
@@ -81,6 +82,7 @@ def build_index(
         workers: processes that decode.
         known_good: digests of pictures that need no decoding; what proves good is added.
         reporter: shows progress and what was left out.
+        leaks: pictures to leave out, by path, and the copy of each in another split; None: tell of exact ones.
 
     Raises:
         DataError: too many damaged, fewer than two classes, a class without pictures, an empty split.
@@ -89,7 +91,12 @@ def build_index(
     pictures = source.pictures
     skipped = tuple(Skipped(pictures[i].path, found.damage) for i, found in enumerate(findings) if found.damage)
     _report_skipped(skipped, len(pictures), max_damaged, reporter)
-    usable = [i for i, found in enumerate(findings) if not found.damage]
+    dropped = tuple(
+        Skipped(path, f"a copy of {other}, which is in another split") for path, other in (leaks or {}).items()
+    )
+    if dropped:
+        reporter.warn(f"left out {len(dropped)} pictures with a copy in another split (skipped.csv)")
+    usable = [i for i, found in enumerate(findings) if not found.damage and pictures[i].path not in (leaks or {})]
     classes = class_names(source)
     lost = _training_labels(pictures) - _training_labels([pictures[i] for i in usable])
     if lost:
@@ -102,9 +109,24 @@ def build_index(
         Image(i, pictures[i].path, findings[i].digest, label_of[pictures[i].label], split, pictures[i].group)
         for i, split in zip(usable, splits, strict=True)
     )
-    index = Index(source, classes, images, skipped)
+    index = Index(source, classes, images, skipped + dropped)
     _check_splits(index)
+    if leaks is None:
+        _tell_of_leaks(images, reporter)
     return index
+
+
+def _tell_of_leaks(images: Sequence[Image], reporter: Reporter) -> None:
+    """Warn of pictures that are in two splits, byte for byte."""
+    paths: dict[str, dict[SplitName, str]] = {}
+    for image in images:
+        paths.setdefault(image.digest, {}).setdefault(image.split, image.path)
+    twice = [" = ".join(by_split.values()) for by_split in paths.values() if len(by_split) > 1]
+    if twice:
+        reporter.warn(
+            f"{len(twice)} pictures are in more than one split ({first_few(twice, 1)}), which makes the accuracy look "
+            "better than it is; see frostline inspect, or leave them out with --drop-leaks"
+        )
 
 
 def _examine_all(

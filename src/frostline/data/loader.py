@@ -62,7 +62,7 @@ def examine(
     examiner = _Examiner(source, channels, max_pixels, known_good)
     positions = range(len(source.pictures))
     batches = [list(positions[i : i + EXAMINED_AT_ONCE]) for i in range(0, len(positions), EXAMINED_AT_ONCE)]
-    yield from _run(examiner, batches, workers, total=len(positions))
+    yield from run_in_workers(examiner, batches, workers, total=len(positions))
 
 
 def read(
@@ -83,7 +83,7 @@ def read(
     """
     wanted = range(len(source.pictures)) if positions is None else positions
     batches = [list(wanted[i : i + EXAMINED_AT_ONCE]) for i in range(0, len(wanted), EXAMINED_AT_ONCE)]
-    yield from _run(_Reader(source, preprocess, max_pixels), batches, workers, total=len(wanted))
+    yield from run_in_workers(_Reader(source, preprocess, max_pixels), batches, workers, total=len(wanted))
 
 
 def load(
@@ -109,7 +109,7 @@ def load(
         DataError: a picture has changed, or cannot be read any more, since it was examined.
     """
     viewer = _Viewer(source, preprocess, max_pixels, frames)
-    for views in _run(viewer, batches, workers, total=sum(map(len, batches))):
+    for views in run_in_workers(viewer, batches, workers, total=sum(map(len, batches))):
         if isinstance(views, str):
             raise DataError(views)
         yield views
@@ -208,7 +208,7 @@ def _decode_for(view: str, content: bytes | np.ndarray, preprocess: Preprocess, 
     return decode(content, channels=preprocess.channels, max_pixels=max_pixels, shorter=shorter)
 
 
-def _run(dataset: Dataset[Any], batches: Sequence[Any], workers: int, *, total: int) -> Iterator[Any]:
+def run_in_workers(dataset: Dataset[Any], batches: Sequence[Any], workers: int, *, total: int) -> Iterator[Any]:
     """Map batches through the dataset, in worker processes where that pays; results come in order."""
     workers = min(workers, len(batches)) if total >= WORTH_WORKERS else 0
     yield from DataLoader(dataset, batch_sampler=_Batches(batches), num_workers=workers, collate_fn=_as_is)

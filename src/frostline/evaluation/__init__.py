@@ -1,1 +1,1 @@
-"""Evaluation: metrics."""
+"""Evaluation: metrics with intervals, calibration, comparisons."""

@@ -1,9 +1,15 @@
 """Numbers that say how good a classifier is, from its probabilities."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+
+from frostline.evaluation.calibration import Bin, expected_error, reliability
+from frostline.evaluation.intervals import Interval, balanced_accuracy, bootstrap, macro_f1, wilson
+
+MOST_CONFUSED = 20
+"""Pairs of classes that are listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,27 +18,33 @@ class Metrics:
 
     count: int
     accuracy: float
+    interval: Interval
+    """Of the accuracy, at 95% (Wilson)."""
     balanced_accuracy: float
     """Mean of the recalls."""
     macro_f1: float
+    intervals: dict[str, Interval]
+    """Of those two, at 95% (bootstrap)."""
     log_loss: float
     """Mean negative log probability of the true class, in nats."""
     top5_accuracy: float
-    per_class: dict[str, dict[str, float]]
-    """Precision, recall, F1 and number of pictures by class."""
+    ece: float
+    """Expected calibration error."""
+    reliability: list[Bin]
+    per_class: dict[str, dict[str, float | None]]
+    """Precision, recall, F1, area under the ROC curve against all others (null without pictures of the class, or of
+    others) and number of pictures by class."""
     confusion: tuple[tuple[int, ...], ...]
     """Rows are true classes, columns predicted ones."""
+    confused: list[dict[str, Any]]
+    """Pairs of a true class and another one predicted for it, most frequent first: true, predicted, count, and share of
+    the true class's pictures."""
 
     def to_json(self) -> dict[str, Any]:
         """Give plain values."""
-        return {
-            "count": self.count,
-            "accuracy": self.accuracy,
-            "balanced_accuracy": self.balanced_accuracy,
-            "macro_f1": self.macro_f1,
-            "log_loss": self.log_loss,
-            "top5_accuracy": self.top5_accuracy,
-            "per_class": self.per_class,
+        return asdict(self) | {
+            "interval": list(self.interval),
+            "intervals": {name: list(interval) for name, interval in self.intervals.items()},
             "confusion": [list(row) for row in self.confusion],
         }
 
@@ -53,23 +65,59 @@ def measure(probabilities_NK: np.ndarray, labels_N: np.ndarray, classes: tuple[s
         labels_N, predicted_N, labels=names, zero_division=0
     )
     present = support > 0
+    confusion = confusion_matrix(labels_N, predicted_N, labels=names)
+    right = predicted_N == labels_N
     of_true = probabilities_NK[np.arange(len(labels_N)), labels_N]
     higher = (probabilities_NK > of_true[:, np.newaxis]).sum(axis=1)
+    bins = reliability(probabilities_NK, labels_N)
     return Metrics(
         count=len(labels_N),
-        accuracy=float((predicted_N == labels_N).mean()),
+        accuracy=float(right.mean()),
+        interval=wilson(int(right.sum()), len(labels_N)),
         balanced_accuracy=float(recall[present].mean()),
         macro_f1=float(f1[present].mean()),
+        intervals={
+            "balanced_accuracy": bootstrap(balanced_accuracy, confusion),
+            "macro_f1": bootstrap(macro_f1, confusion),
+        },
         log_loss=float(-np.log(np.clip(of_true, 1e-12, None)).mean()),
         top5_accuracy=float((higher < 5).mean()),
+        ece=expected_error(bins),
+        reliability=bins,
         per_class={
             name: {
                 "precision": float(precision[i]),
                 "recall": float(recall[i]),
                 "f1": float(f1[i]),
+                "auroc": _area_under_roc(probabilities_NK[:, i], labels_N == i),
                 "count": int(support[i]),
             }
             for i, name in enumerate(classes)
         },
-        confusion=tuple(map(tuple, confusion_matrix(labels_N, predicted_N, labels=names).tolist())),
+        confusion=tuple(map(tuple, confusion.tolist())),
+        confused=_confused(confusion, classes),
     )
+
+
+def _area_under_roc(scores_N: np.ndarray, is_class_N: np.ndarray) -> float | None:
+    """The probability that a picture of the class has a higher score than one of another class."""
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(is_class_N, scores_N)) if is_class_N.any() and not is_class_N.all() else None
+
+
+def _confused(confusion_KK: np.ndarray, classes: tuple[str, ...]) -> list[dict[str, Any]]:
+    counts = confusion_KK.copy()
+    np.fill_diagonal(counts, 0)
+    order = np.argsort(-counts, axis=None, kind="stable")[:MOST_CONFUSED]
+    pairs = [divmod(int(place), len(classes)) for place in order]
+    return [
+        {
+            "true": classes[true],
+            "predicted": classes[predicted],
+            "count": int(counts[true, predicted]),
+            "share": float(counts[true, predicted] / confusion_KK[true].sum()),
+        }
+        for true, predicted in pairs
+        if counts[true, predicted]
+    ]

@@ -191,15 +191,16 @@ def _build_timm(spec: NetworkSpec) -> Network:
 def _with_head(network: Network) -> Network:
     spec, module = network.spec, network.module
     network = replace(network, old_head=network.head.partition(".")[0])
-    if spec.head == "mlp":
-        heads.make_mlp(module, network.head, spec.classes, spec.dropout)
-    if spec.head not in {"linear", "multi"}:
+    if spec.head not in {"linear", "multi", "mlp"}:
         return network
     module.set_submodule(network.head, nn.Identity())
     traced = trace_network(module, network.preprocess.input_shape)
     taps = spec.taps or heads.choose_taps(traced)[0 if spec.head == "multi" else -1 :]
     widths = heads.tap_widths(traced, taps, network.preprocess.input_shape)
-    module.add_module(heads.DEPTH_HEAD, heads.DepthHead(widths, spec.classes))
+    head: nn.Module = heads.DepthHead(widths, spec.classes)
+    if spec.head == "mlp":
+        head = heads.MlpHead(widths[-1], spec.classes, spec.dropout)
+    module.add_module(heads.DEPTH_HEAD, head)
     return replace(network, spec=replace(spec, taps=taps), head=heads.DEPTH_HEAD)
 
 

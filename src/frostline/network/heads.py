@@ -42,6 +42,28 @@ class DepthHead(nn.Module):
         return logits
 
 
+class MlpHead(nn.Module):
+    """BatchNorm, a hidden layer, ReLU, dropout and a linear layer on the last depth, average-pooled.
+
+    It reads what a linear head reads, so one pass serves both.
+
+    Args:
+        width: channels of the depth.
+        classes: number of outputs.
+        dropout: of the hidden layer.
+    """
+
+    def __init__(self, width: int, classes: int, dropout: float) -> None:
+        super().__init__()
+        hidden = (nn.BatchNorm1d(width), nn.Linear(width, HIDDEN), nn.ReLU(), nn.Dropout(dropout))
+        self.layers = nn.Sequential(*hidden, nn.Linear(HIDDEN, classes))
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """Give logits (batch, classes) from a float32 (batch, width) tensor."""
+        logits: Tensor = self.layers(pooled)
+        return logits
+
+
 def find_head(module: nn.Module, classes: int) -> str:
     """Qualified name of the layer that gives the logits: the last Linear or Conv2d with one output per class.
 
@@ -75,21 +97,6 @@ def drop_hidden_layers(module: nn.Module, head: str, classes: int) -> str:
     assert isinstance(first, nn.Linear)
     module.set_submodule(parent_path, nn.Sequential(*kept, nn.Linear(first.in_features, classes)))
     return f"{parent_path}.{len(kept)}"
-
-
-def make_mlp(module: nn.Module, head: str, classes: int, dropout: float) -> None:
-    """Replace the head by BatchNorm, Linear, ReLU, Dropout, Linear.
-
-    Raises:
-        ModelError: the head is a convolution.
-    """
-    old = module.get_submodule(head)
-    if not isinstance(old, nn.Linear):
-        raise ModelError(
-            f"--head mlp needs a network that ends in a Linear layer; {head} is not one, use --head linear"
-        )
-    hidden = [nn.BatchNorm1d(old.in_features), nn.Linear(old.in_features, HIDDEN), nn.ReLU(), nn.Dropout(dropout)]
-    module.set_submodule(head, nn.Sequential(*hidden, nn.Linear(HIDDEN, classes)))
 
 
 def choose_taps(traced: Traced) -> tuple[str, ...]:

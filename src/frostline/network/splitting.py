@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, fx, nn
 
 from frostline.data.preprocess import Preprocess
 from frostline.errors import ModelError
+from frostline.hardware import Computer
 from frostline.network.cuts import Cut, Traced, keys_of
 from frostline.network.tracing import Flow
 
@@ -122,7 +122,7 @@ def _own_parameterless_modules(prefix: fx.GraphModule) -> None:
                 prefix.set_submodule(node.target, copy.deepcopy(module))
 
 
-def apply_prefix(prefix: nn.Module, pixels: Tensor, preprocess: Preprocess, fabric: Fabric) -> tuple[Tensor, ...]:
+def apply_prefix(prefix: nn.Module, pixels: Tensor, preprocess: Preprocess, fabric: Computer) -> tuple[Tensor, ...]:
     """Run a frozen prefix on pixels: evaluation mode, no gradients, the run's precision.
 
     Stored and direct training both come through here, so their activations are the same.

@@ -164,12 +164,26 @@ def operation_of(node: fx.Node) -> str:
     return target if isinstance(target, str) else getattr(target, "__name__", str(target))
 
 
+SAME_SHAPE = (
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.GroupNorm),
+    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.Hardtanh, nn.SiLU, nn.GELU, nn.Hardswish, nn.Hardsigmoid, nn.Sigmoid),
+    *(nn.Dropout, nn.Identity),
+)
+"""Layers that give what they take, as far as shape and type go; running them on meta tensors takes long."""
+
+
 class _Probe(fx.Interpreter):
     """Runs a graph on meta tensors and notes what each value looks like."""
 
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__(module)
         self.seen: dict[str, Any] = {}
+
+    def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a layer, or say at once what it gives."""
+        if isinstance(self.fetch_attr(target), SAME_SHAPE) and len(args) == 1 and isinstance(args[0], Tensor):
+            return torch.empty_like(args[0])
+        return super().call_module(target, args, kwargs)
 
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)

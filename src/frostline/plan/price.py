@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from frostline.hardware import Computer
 from frostline.network.convolutions import FastConvolutions
 from frostline.network.splitting import Split
 from frostline.plan.stages import Stage
@@ -80,7 +80,7 @@ class Workload:
     """Whether later epochs find the pictures in memory where nothing is stored."""
 
 
-def seconds_per_picture(work: Callable[[int], object], most: int, fabric: Fabric) -> float:
+def seconds_per_picture(work: Callable[[int], object], most: int, fabric: Computer) -> float:
     """Time work on growing numbers of pictures, until it fills a moment: few pictures say little of a large batch.
 
     Args:
@@ -96,7 +96,7 @@ def seconds_per_picture(work: Callable[[int], object], most: int, fabric: Fabric
         count = min(4 * count, most)
 
 
-def time_suffix(split: Split, training: nn.Module, values: Sequence[Tensor], fabric: Fabric) -> tuple[float, float]:
+def time_suffix(split: Split, training: nn.Module, values: Sequence[Tensor], fabric: Computer) -> tuple[float, float]:
     """Time a training step and an evaluation, in seconds per picture; gradients are discarded, statistics restored.
 
     Args:
@@ -121,13 +121,13 @@ def _first(values: Sequence[Tensor], count: int) -> list[Tensor]:
     return [value[:count].clone() for value in values]  # an in-place ReLU may come first
 
 
-def _train_once(training: nn.Module, values: Sequence[Tensor], fabric: Fabric) -> None:
+def _train_once(training: nn.Module, values: Sequence[Tensor], fabric: Computer) -> None:
     with fabric.autocast(), FastConvolutions():
         logits = training(*values)
     logits.float().logsumexp(dim=1).mean().backward()
 
 
-def _evaluate_once(suffix: nn.Module, values: Sequence[Tensor], fabric: Fabric) -> None:
+def _evaluate_once(suffix: nn.Module, values: Sequence[Tensor], fabric: Computer) -> None:
     with torch.no_grad(), fabric.autocast(), FastConvolutions():
         suffix(*values)
 
@@ -177,7 +177,7 @@ def _choose(
     return "disk", f"kept on {kept}; {direct / max(stored, 1e-9):.1f} times faster than computing anew"
 
 
-def _seconds(work: Callable[[], object], fabric: Fabric) -> float:
+def _seconds(work: Callable[[], object], fabric: Computer) -> float:
     """Time a piece of work once, after one run to warm up."""
     work()
     _wait(fabric)
@@ -187,7 +187,7 @@ def _seconds(work: Callable[[], object], fabric: Fabric) -> float:
     return time.perf_counter() - start
 
 
-def _wait(fabric: Fabric) -> None:
+def _wait(fabric: Computer) -> None:
     if fabric.device.type == "cuda":
         torch.cuda.synchronize(fabric.device)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from frostline.files import atomic_write
 from frostline.training.history import EpochRow, StepRow
@@ -21,6 +22,11 @@ CHINESE_FONTS = (
 )  # fmt: skip
 FONT_ADVICE = "no font here has these characters; install one, e.g. `apt-get install fonts-noto-cjk`, and plot again"
 MOST_NAMED_CLASSES = 40
+SIDE, NAME, GAP = 160, 30, 16
+"""Pixels of a picture of a batch, of the line with its name, and from one to the next."""
+DPI = 120
+QUICK = {"compress_level": 2}
+"""Of PNG: a tenth more bytes in a third of the time."""
 MEANS_ACROSS = 50
 """Running means of a stepwise curve that do not overlap, across its width."""
 TRAIN, VAL, CHANGE = "#7a8ba3", "#0b6bcb", "#b0413e"
@@ -176,13 +182,24 @@ def plot_batch(path: Path, pixels: np.ndarray, names: Sequence[str]) -> str:
     """
     columns = min(8, len(names))
     rows = -(-len(names) // columns)
-    figure, axes = _figure(1.5 * columns, 1.7 * rows, columns=columns, rows=rows)
-    for place, ax in enumerate(axes):
-        ax.axis("off")
-        if place < len(names):
-            ax.imshow(pixels[place].transpose(1, 2, 0).squeeze(), cmap="gray", vmin=0, vmax=255)
-            ax.set_title(names[place] if len(names[place]) <= 18 else f"{names[place][:17]}…", fontsize=9)
+    sheet = np.full((rows * (SIDE + NAME), columns * (SIDE + GAP)), 255, dtype=np.uint8)
+    sheet = np.repeat(sheet[..., None], 3, axis=2)
+    figure, _ = _figure(sheet.shape[1] / DPI, sheet.shape[0] / DPI, columns=0)  # axes for each would take a second more
+    for place, (picture, name) in enumerate(zip(pixels, names, strict=True)):
+        top, left = place // columns * (SIDE + NAME) + NAME, place % columns * (SIDE + GAP) + GAP // 2
+        sheet[top : top + SIDE, left : left + SIDE] = _thumbnail(picture)
+        shown = name if len(name) <= 18 else f"{name[:17]}…"
+        x, y = (left + SIDE / 2) / sheet.shape[1], 1 - (top - NAME / 5) / sheet.shape[0]
+        figure.text(x, y, shown, ha="center", va="bottom", fontsize=9)
+    figure.figimage(sheet, zorder=-1)
     return _save(figure, path)
+
+
+def _thumbnail(pixels: np.ndarray) -> np.ndarray:
+    """A picture (channels, height, width) in colour at the size at which it is drawn."""
+    picture = Image.fromarray(pixels.transpose(1, 2, 0).squeeze()).convert("RGB")
+    way = Image.Resampling.NEAREST if picture.width < SIDE else Image.Resampling.BILINEAR
+    return np.asarray(picture.resize((SIDE, SIDE), way))
 
 
 def _figure(
@@ -191,8 +208,10 @@ def _figure(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained" if columns else None, dpi=DPI)
     FigureCanvasAgg(figure)
+    if not columns:
+        return figure, []
     if mosaic:
         return figure, list(figure.subplot_mosaic(mosaic).values())
     return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
@@ -202,5 +221,5 @@ def _save(figure: "Figure", path: Path) -> str:
     """Write the PNG; give advice where characters had no glyph."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        atomic_write(path, lambda temporary: figure.savefig(temporary, format="png", dpi=120))
+        atomic_write(path, lambda temporary: figure.savefig(temporary, format="png", dpi=DPI, pil_kwargs=QUICK))
     return FONT_ADVICE if any("missing from" in str(warning.message) for warning in caught) else ""

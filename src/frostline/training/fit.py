@@ -15,6 +15,8 @@ MOST_PICTURES = 10_000
 MOST_WORK = 1e9
 """Pictures times channels times classes: what one look at the training pictures may cost."""
 ITERATIONS = 50
+QUICKLY = 15
+"""Iterations of a fit that only has to compare pictures or shares of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +91,39 @@ def _path(
 ) -> Iterator[Choice]:
     """Fit the deepest `depths` with each decay, from strong to weak."""
     width = sum(head.widths[-depths:])
-    x_ND, v_MD = train_ND[:, -width:], val_MD[:, -width:]
-    layer = nn.Linear(width, head.linear.out_features, device=x_ND.device)
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    fit = LogisticFit(train_ND[:, -width:], labels_N, head.linear.out_features)
     for decay in DECAYS:
-        _minimise(layer, x_ND, labels_N, decay)
-        with torch.no_grad():
-            val_loss = float(functional.cross_entropy(layer(v_MD), val_labels_M))
+        val_loss = float(functional.cross_entropy(fit.with_decay(decay, val_MD[:, -width:]), val_labels_M))
+        layer = fit.layer
         yield Choice(depths, decay, val_loss, layer.weight.detach().clone(), layer.bias.detach().clone())
 
 
-def _minimise(layer: nn.Linear, x_ND: Tensor, labels_N: Tensor, decay: float) -> None:
-    optimizer = optim.LBFGS(layer.parameters(), max_iter=ITERATIONS, history_size=10, line_search_fn="strong_wolfe")
+class LogisticFit:
+    """A logistic regression, fitted with one weight decay after the other, each starting from the one before.
+
+    Args:
+        x_ND: float32, standardised.
+        labels_N: int64.
+        classes: how many there are.
+        iterations: of L-BFGS with one decay, at most.
+    """
+
+    def __init__(self, x_ND: Tensor, labels_N: Tensor, classes: int, *, iterations: int = ITERATIONS) -> None:
+        self.layer = nn.Linear(x_ND.shape[1], classes, device=x_ND.device)
+        nn.init.zeros_(self.layer.weight)
+        nn.init.zeros_(self.layer.bias)
+        self._x_ND, self._labels_N, self._iterations = x_ND, labels_N, iterations
+
+    def with_decay(self, decay: float, others_MD: Tensor) -> Tensor:
+        """Fit with a decay, and give the logits (M, classes) of other rows."""
+        _minimise(self.layer, self._x_ND, self._labels_N, decay, self._iterations)
+        with torch.no_grad():
+            logits: Tensor = self.layer(others_MD)
+        return logits
+
+
+def _minimise(layer: nn.Linear, x_ND: Tensor, labels_N: Tensor, decay: float, iterations: int) -> None:
+    optimizer = optim.LBFGS(layer.parameters(), max_iter=iterations, history_size=10, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()

@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, field, fields
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,20 @@ def to_csv(rows: Sequence[EpochRow] | Sequence[StepRow], kind: type[EpochRow] | 
     writer.writerow([column.name for column in fields(kind)])
     writer.writerows([_shown(value) for value in astuple(row)] for row in rows)
     return text.getvalue()
+
+
+def read_epochs(path: Path) -> list[EpochRow]:
+    """Read `results.csv` back."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [_epoch_of(row) for row in csv.DictReader(file)]
+
+
+def _epoch_of(row: dict[str, str]) -> EpochRow:
+    whole = {name: int(row[name]) for name in ("stage", "epoch")}
+    floats = {
+        column.name: float(row[column.name]) for column in fields(EpochRow) if column.name not in {*whole, "cached"}
+    }
+    return EpochRow(**whole, **floats, cached=row["cached"] == "1")  # type: ignore[arg-type]
 
 
 def _shown(value: object) -> object:

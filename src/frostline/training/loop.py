@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 import torch
 from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
-from torch import Tensor
 
 from frostline.activations.feed import Feed
 from frostline.config import TrainConfig
 from frostline.data.index import Image
 from frostline.errors import BundleError, DivergedError
+from frostline.hardware import seed_device
 from frostline.network.pooling import channel_axis
 from frostline.network.splitting import Split, split
 from frostline.plan.optimizers import make_optimizer, set_lr
@@ -110,18 +110,20 @@ def run_plan(task: Task, *, resumed: State | None, save: Save) -> Progress:
 
 
 def _start(task: Task, resumed: State | None) -> Progress:
-    module = task.network.module
-    trained: dict[str, Tensor] = {}
-    for stage in task.plan:
-        trained.update(split(task.traced, stage.cut).suffix.state_dict())
-    names = tuple(trained)
-    frozen = digest_tensors({name: value for name, value in module.state_dict().items() if name not in trained})
+    module, names = task.network.module, trained_names(task)
+    frozen = digest_tensors({name: value for name, value in module.state_dict().items() if name not in set(names)})
     if resumed is None:
         return Progress(History(), {}, names, frozen)
     if resumed.frozen != frozen or set(resumed.weights) != set(names):
         raise BundleError("the starting weights or the plan are not those of the interrupted run; start the run anew")
     module.load_state_dict(resumed.weights, strict=False)
     return Progress(resumed.history, resumed.best, names, frozen, resumed.choice)
+
+
+def trained_names(task: Task) -> tuple[str, ...]:
+    """Names of all parameters and buffers that the plan trains."""
+    names = [name for stage in task.plan for name in split(task.traced, stage.cut).suffix.state_dict()]
+    return tuple(dict.fromkeys(names))
 
 
 def _run_stage(task: Task, stage: Stage, progress: Progress, resumed: State | None, save: Save) -> None:
@@ -234,7 +236,7 @@ def _train_epoch(
             epoch * len(batches) + step, steps_per_epoch=len(batches), epochs=stage.epochs, val_losses=val_losses
         )
         set_lr(run.optimizer.optimizer, lr)
-        torch.manual_seed(seed_of(config.seed, "dropout", stage.number, epoch, step, fabric.global_rank))
+        seed_device(fabric.device, seed_of(config.seed, "dropout", stage.number, epoch, step, fabric.global_rank))
         rules = _rules(config, run, epoch, step)
         share = len(numbers) * fabric.world_size / len(batches[step])
         result = train_step(

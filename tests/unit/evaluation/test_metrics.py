@@ -28,9 +28,13 @@ def test_values_by_hand():
     assert got.balanced_accuracy == pytest.approx((2 / 3 + 1 / 2) / 2)  # no picture of c, so c does not count
     assert got.confusion == ((2, 1, 0), (1, 1, 0), (0, 0, 0))
     assert got.log_loss == pytest.approx(-sum(map(math.log, (0.7, 0.6, 0.1, 0.5, 0.3))) / 5)
-    assert got.per_class["a"] == pytest.approx({"precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3, "count": 3})
-    assert got.per_class["b"] == pytest.approx({"precision": 1 / 2, "recall": 1 / 2, "f1": 1 / 2, "count": 2})
-    assert got.per_class["c"] == {"precision": 0, "recall": 0, "f1": 0, "count": 0}
+    assert got.per_class["a"] == pytest.approx(
+        {"precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3, "auroc": 4 / 6, "count": 3}
+    )
+    assert got.per_class["b"] == pytest.approx(
+        {"precision": 1 / 2, "recall": 1 / 2, "f1": 1 / 2, "auroc": 3.5 / 6, "count": 2}
+    )
+    assert got.per_class["c"] == {"precision": 0, "recall": 0, "f1": 0, "auroc": None, "count": 0}
     assert got.macro_f1 == pytest.approx((2 / 3 + 1 / 2) / 2)
     assert got.top5_accuracy == 1
 
@@ -67,13 +71,16 @@ def test_the_order_of_the_pictures_does_not_matter(order):
 def test_plain_values():
     values = measure(PROBABILITIES.astype(np.float32), LABELS, CLASSES).to_json()
     assert json.loads(json.dumps(values)) == values
-    assert list(values) == [
-        "count",
-        "accuracy",
-        "balanced_accuracy",
-        "macro_f1",
-        "log_loss",
-        "top5_accuracy",
-        "per_class",
-        "confusion",
+    assert set(values) == {
+        *("count", "accuracy", "interval", "balanced_accuracy", "macro_f1", "intervals", "log_loss", "top5_accuracy"),
+        *("ece", "reliability", "per_class", "confusion", "confused"),
+    }
+
+
+def test_pairs_of_classes_that_are_confused():
+    predicted = np.eye(3)[[1, 1, 0, 2, 1]]
+    got = measure(predicted, np.array([0, 0, 0, 2, 2]), CLASSES)
+    assert got.confused == [
+        {"true": "a", "predicted": "b", "count": 2, "share": pytest.approx(2 / 3)},
+        {"true": "c", "predicted": "b", "count": 1, "share": 1 / 2},
     ]

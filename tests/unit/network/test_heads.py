@@ -2,18 +2,20 @@ import pytest
 import torch
 from torch import nn
 
+from frostline.activations.key import graph_digest
 from frostline.errors import ModelError
 from frostline.network.build import NetworkSpec, build
 from frostline.network.cuts import trace_network
 from frostline.network.heads import (
     DEPTH_HEAD,
     DepthHead,
+    MlpHead,
     choose_taps,
     drop_hidden_layers,
     find_head,
-    make_mlp,
     tap_widths,
 )
+from frostline.network.splitting import split
 
 
 def small(model, **options):
@@ -75,19 +77,22 @@ def test_drop_hidden_layers_leaves_a_single_linear_alone():
     assert drop_hidden_layers(nn.Linear(2, 3), "", 3) == ""
 
 
-def test_make_mlp():
-    module = Net(nn.Linear(8, 3))
-    make_mlp(module, "classifier", 3, 0.3)
-    kinds = [type(part) for part in module.classifier]
-    assert kinds == [nn.BatchNorm1d, nn.Linear, nn.ReLU, nn.Dropout, nn.Linear]
-    assert module.classifier[3].p == 0.3
-    assert module.classifier(torch.randn(4, 8)).shape == (4, 3)
+def test_mlp_has_a_hidden_layer():
+    head = MlpHead(8, 3, 0.3)
+    assert [type(part) for part in head.layers] == [nn.BatchNorm1d, nn.Linear, nn.ReLU, nn.Dropout, nn.Linear]
+    assert head.layers[3].p == 0.3
+    assert head(torch.randn(4, 8)).shape == (4, 3)
 
 
-def test_mlp_keeps_its_place_in_the_network():
-    network = small("resnet18", head="mlp")
-    assert network.head == "fc"
-    assert network.trace().before("head").name == "flatten"
+def test_mlp_reads_what_a_linear_head_reads():
+    """So a second run with the other head computes no activation."""
+    prefixes = []
+    for head in ("linear", "mlp"):
+        network = small("resnet18", head=head)
+        traced = network.trace()
+        prefixes.append(split(traced, traced.before("head")).prefix)
+        assert network.head == DEPTH_HEAD
+    assert graph_digest(prefixes[0]) == graph_digest(prefixes[1])
 
 
 def test_linear_head_reads_the_last_depth():

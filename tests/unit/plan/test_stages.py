@@ -184,8 +184,8 @@ def test_a_new_heads_own_batch_norm_trains_where_pretrained_ones_are_kept():
     network = build(NetworkSpec(model="resnet18", classes=3, head="mlp", width=0.1, image_size=32))
     traced = network.trace()
     suffix = split(traced, traced.before("layer4")).suffix
-    assert start_training_mode(suffix, configured(batch_norm="keep"), network.head) == ["fc.0"]
-    assert suffix.get_submodule("fc.0").training
+    assert start_training_mode(suffix, configured(batch_norm="keep"), network.head) == ["depth_head.layers.0"]
+    assert suffix.get_submodule("depth_head.layers.0").training
     assert not suffix.get_submodule("layer4.0.bn1").training
 
 

@@ -4,7 +4,7 @@ from matplotlib import rcParams
 from PIL import Image
 
 from frostline.report import plots
-from frostline.report.plots import FONT_ADVICE, plot_batch, plot_confusion, plot_curves, running_mean
+from frostline.report.plots import FONT_ADVICE, GAP, NAME, SIDE, plot_batch, plot_confusion, plot_curves, running_mean
 from frostline.training.history import EpochRow, StepRow
 
 DPI = 120
@@ -120,8 +120,8 @@ def test_batch(path, channels):
     pixels = np.full((10, channels, 8, 8), 20, dtype=np.uint8)
     assert plot_batch(path, pixels, [f"class {i}" for i in range(10)]) == ""
     drawn = shown(path)
-    assert drawn.shape == (round(2 * 1.7 * DPI), round(8 * 1.5 * DPI), 3)
-    assert 0.2 < ink(drawn) < 0.9  # ten of sixteen places
+    assert drawn.shape == (2 * (SIDE + NAME), 8 * (SIDE + GAP), 3)
+    assert 0.4 < ink(drawn) < 0.6  # ten of sixteen places
 
 
 def test_the_pixels_of_a_batch_are_drawn_as_they_are(path):

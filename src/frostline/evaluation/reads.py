@@ -1,0 +1,41 @@
+"""Each look at the test split, written down: a number that was looked at before a choice is no longer a test's."""
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+
+from frostline.files import digest_bytes, write_text
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One look at the test split."""
+
+    number: int
+    """1 is the training's own."""
+    time: str
+    """In UTC, ISO 8601."""
+    by: str
+    """The command."""
+    accuracy: float
+    digest: str
+    """Of the pictures' digests."""
+
+
+def note_read(path: Path, by: str, accuracy: float, digests: Iterable[str]) -> Read:
+    """Append a look at the test split to `test_reads.csv`; those that were there stay."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else _line(column.name for column in fields(Read))
+    number = len(list(csv.reader(io.StringIO(text))))
+    digest = digest_bytes("\n".join(sorted(digests)).encode())
+    read = Read(number, datetime.now(UTC).isoformat(timespec="seconds"), by, accuracy, digest)
+    write_text(path, text + _line(astuple(read)))
+    return read
+
+
+def _line(cells: Iterable[object]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()

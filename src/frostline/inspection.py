@@ -1,0 +1,249 @@
+"""The audit of DATA: what is there, what is damaged, what is there twice, what leaks from one split into another."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from frostline.activations.choosing import Engines
+from frostline.activations.compute import Pictures, fill
+from frostline.activations.housekeeping import store_home
+from frostline.activations.key import key_of, row_id
+from frostline.activations.store import DiskStore
+from frostline.config import DEFAULT_MODEL
+from frostline.data.duplicates import Pair, near_pairs, same_pixels
+from frostline.data.loader import Request, default_workers
+from frostline.data.pictures import Source, natural_key
+from frostline.data.sources import open_source
+from frostline.data.survey import Facts, survey
+from frostline.data.views import BASE
+from frostline.files import default_cache_dir
+from frostline.hardware import Single, precision_name
+from frostline.network.build import NetworkSpec, build
+from frostline.network.pooling import average_pool
+from frostline.network.splitting import split
+from frostline.network.weights import load_weights
+from frostline.progress import Reporter
+
+MAX_PIXELS = 50_000_000
+SUFFIXES_OF = {
+    "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif"},
+    "PNG": {".png"},
+    "WebP": {".webp"},
+    "BMP": {".bmp"},
+    "TIFF": {".tif", ".tiff"},
+    "GIF": {".gif"},
+}
+KEPT = ("train", "val", "test")
+"""Of two copies in different splits, the one in the later of these stays."""
+BLANK = 4.0
+"""Deviation of grey values, of 255, below which a picture shows nothing."""
+PLACEHOLDER_COPIES = 5
+"""As many copies under more than one label are a stand-in for pictures that are missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was found; paths are relative to DATA."""
+
+    counts: dict[str, Any]
+    """Pictures in all, usable, by split and class, by format, and sizes."""
+    damaged: list[dict[str, str]]
+    """path, reason."""
+    wrong_suffixes: list[dict[str, str]]
+    """path, format by content."""
+    ignored: list[str]
+    """Files that are no pictures by their names."""
+    exact_duplicates: list[list[str]]
+    """Groups of pictures with the same pixels."""
+    near_duplicates: list[dict[str, Any]]
+    """a, b, score."""
+    leaks: list[dict[str, str]]
+    """a, b, kind: copies (exact or near) in different splits."""
+    label_conflicts: list[dict[str, str]]
+    """a, b, kind: copies under different labels."""
+    outliers: list[dict[str, str]]
+    """path, reason: blank, placeholder."""
+    warnings: list[str]
+    """What else is worth knowing: imbalance, classes that a split lacks."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain values."""
+        return asdict(self)
+
+
+def inspect(data: str, reporter: Reporter, *, device: str = "auto") -> Inspection:
+    """Look at every picture of DATA, and compare each with all others.
+
+    Args:
+        data: as for training.
+        reporter: shows progress.
+        device: for the network whose activations help to find copies.
+
+    Raises:
+        DataError: DATA cannot be opened.
+    """
+    cache_dir = default_cache_dir()
+    source = open_source(data, cache_dir=cache_dir)
+    facts = _survey(source, reporter)
+    sound = [place for place, one in enumerate(facts) if not one.damage]
+    groups = [[sound[i] for i in group] for group in same_pixels([facts[place].pixels for place in sound])]
+    copies = {place for group in groups for place in group[1:]}
+    single = [place for place in sound if place not in copies]  # of equal pictures, one is compared
+    pairs = _near(source, facts, single, reporter, device) if len(single) > 1 else []
+    return _told(source, facts, groups, pairs)
+
+
+def leaks_to_drop(data: str, reporter: Reporter, *, device: str) -> dict[str, str]:
+    """Give the pictures to leave out so that no copy is in two splits, each with its copy: a test picture always stays.
+
+    Args:
+        data: as for training.
+        reporter: shows progress.
+        device: as for `inspect`.
+    """
+    splits = {picture.path: picture.split for picture in open_source(data, cache_dir=default_cache_dir()).pictures}
+    dropped: dict[str, str] = {}
+    for leak in inspect(data, reporter, device=device).leaks:
+        gone, kept = sorted((leak["a"], leak["b"]), key=lambda path: _rank(splits[path]))
+        dropped.setdefault(gone, kept)
+    return dropped
+
+
+def _survey(source: Source, reporter: Reporter) -> list[Facts]:
+    facts: list[Facts] = []
+    with reporter.bar(len(source.pictures), "looking at pictures") as advance:
+        for batch in survey(source, max_pixels=MAX_PIXELS, workers=default_workers()):
+            facts += batch
+            advance(len(batch))
+    return facts
+
+
+def _near(source: Source, facts: Sequence[Facts], places: list[int], reporter: Reporter, device: str) -> list[Pair]:
+    small = torch.stack([torch.from_numpy(facts[place].small.copy()) for place in places]).numpy()
+    requests = [Request(place, facts[place].digest, BASE) for place in places]
+    found = near_pairs(small, _activations(source, requests, reporter, device))
+    return [Pair(places[pair.first], places[pair.second], pair.score) for pair in found]
+
+
+def _activations(source: Source, requests: Sequence[Request], reporter: Reporter, device: str) -> Tensor:
+    """Pooled activations (pictures, channels) before the head of the default network, stored as a training's are."""
+    cache_dir, computer = default_cache_dir(), Single(device, "auto")
+    network = build(NetworkSpec(model=DEFAULT_MODEL, classes=2))
+    load_weights(network, "imagenet", allow_missing=None, classes=("a", "b"))
+    network.module.to(computer.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    traced = network.trace()
+    divided = split(traced, traced.before("head"))
+    pictures = Pictures(source, network.preprocess, MAX_PIXELS, default_workers())
+    engines = Engines("auto", network.preprocess, computer, cache_dir)
+    (sample,) = pictures.load([requests[: pictures.at_once]])
+    engine = engines.of(divided, lambda: sample, lambda: len(requests))
+    key = key_of(divided, network.preprocess, precision_name(computer), engine.name)
+    store = DiskStore(store_home(cache_dir), key, reporter)
+    fill(store, requests, engine, pictures, reporter)
+    rows = [row_id(request) for request in requests]
+    read = (store.read(rows[i : i + 1024])[-1] for i in range(0, len(rows), 1024))
+    return torch.cat([average_pool(value, 0) if value.dim() > 2 else value.float() for value in read])
+
+
+def _told(source: Source, facts: Sequence[Facts], groups: list[list[int]], pairs: list[Pair]) -> Inspection:
+    pictures = source.pictures
+    usable = [place for place, one in enumerate(facts) if not one.damage]
+    kinds = [*_exact_pairs(source, groups), *_near_pairs(groups, pairs)]
+
+    def told(a: int, b: int, kind: str) -> dict[str, str]:
+        return {"a": pictures[a].path, "b": pictures[b].path, "kind": kind}
+
+    return Inspection(
+        counts=_counts(source, facts),
+        damaged=[{"path": pictures[i].path, "reason": one.damage} for i, one in enumerate(facts) if one.damage],
+        wrong_suffixes=[
+            {"path": pictures[i].path, "format": facts[i].format}
+            for i in usable
+            if _is_misnamed(pictures[i].path, facts[i])
+        ],
+        ignored=list(source.ignored),
+        exact_duplicates=[[pictures[place].path for place in group] for group in groups],
+        near_duplicates=[
+            {"a": pictures[p.first].path, "b": pictures[p.second].path, "score": round(p.score, 4)} for p in pairs
+        ],
+        leaks=[told(*one) for one in kinds if pictures[one[0]].split != pictures[one[1]].split],
+        label_conflicts=[told(*one) for one in kinds if pictures[one[0]].label != pictures[one[1]].label],
+        outliers=_outliers(source, facts, groups),
+        warnings=_warnings(source, usable),
+    )
+
+
+def _exact_pairs(source: Source, groups: list[list[int]]) -> Iterator[tuple[int, int, str]]:
+    """Each picture of a group with the one of them that would stay in its split."""
+    for group in groups:
+        stays = max(group, key=lambda place: _rank(source.pictures[place].split))
+        yield from ((place, stays, "exact") for place in group if place != stays)
+
+
+def _near_pairs(groups: list[list[int]], pairs: list[Pair]) -> Iterator[tuple[int, int, str]]:
+    """Each pair, and those of their own copies."""
+    copies = {group[0]: group for group in groups}
+    for pair in pairs:
+        for a in copies.get(pair.first, [pair.first]):
+            yield from ((a, b, "near") for b in copies.get(pair.second, [pair.second]))
+
+
+def _rank(split: str | None) -> int:
+    return KEPT.index(split or "train")
+
+
+def _is_misnamed(path: str, one: Facts) -> bool:
+    suffix = PurePosixPath(path).suffix.lower()
+    return bool(one.format) and bool(suffix) and suffix not in SUFFIXES_OF[one.format]
+
+
+def _counts(source: Source, facts: Sequence[Facts]) -> dict[str, Any]:
+    usable = [(picture, one) for picture, one in zip(source.pictures, facts, strict=True) if not one.damage]
+    by_class: dict[str, Counter[str]] = {}
+    for picture, _ in usable:
+        by_class.setdefault(picture.split or "all", Counter())[picture.label] += 1
+    shorter = sorted(min(one.size) for _, one in usable)
+    return {
+        "pictures": len(facts),
+        "usable": len(usable),
+        "by_split": {
+            name: dict(sorted(found.items(), key=lambda item: natural_key(item[0]))) for name, found in by_class.items()
+        },
+        "formats": dict(Counter(one.format or "pixels" for _, one in usable)),
+        "shorter_side": {"least": shorter[0], "median": shorter[len(shorter) // 2], "most": shorter[-1]}
+        if shorter
+        else {},
+    }
+
+
+def _outliers(source: Source, facts: Sequence[Facts], groups: list[list[int]]) -> list[dict[str, str]]:
+    """Pictures that show nothing, and stand-ins."""
+    pictures, found = source.pictures, {}
+    for place, one in enumerate(facts):
+        if not one.damage and one.deviation < BLANK:
+            found[place] = f"blank: grey values deviate by {one.deviation:.1f} of 255"
+    for group in groups:
+        labels = {pictures[place].label for place in group}
+        if len(group) >= PLACEHOLDER_COPIES and len(labels) > 1:
+            for place in group:
+                found.setdefault(place, f"placeholder: {len(group)} copies of it under {len(labels)} labels")
+    return [{"path": pictures[place].path, "reason": found[place]} for place in sorted(found)]
+
+
+def _warnings(source: Source, usable: Sequence[int]) -> list[str]:
+    """Imbalance of the training pictures, and classes that a split lacks."""
+    pictures, warnings = [source.pictures[place] for place in usable], []
+    training = Counter(picture.label for picture in pictures if picture.split in {None, "train"})
+    if training and max(training.values()) >= 5 * min(training.values()):
+        (most, many), (least, few) = training.most_common()[0], training.most_common()[-1]
+        warnings.append(f"{most!r} has {many} training pictures, {least!r} {few}: see balanced accuracy, not accuracy")
+    for name in ("val", "test"):
+        there = {picture.label for picture in pictures if picture.split == name}
+        if there and (lacking := sorted(set(training) - there, key=natural_key)):
+            warnings.append(f"{name} has no picture of {', '.join(map(repr, lacking[:5]))}")
+    return warnings

@@ -1,0 +1,138 @@
+"""Line charts as SVG that takes its colours from the page."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import pairwise
+
+from frostline.report.words import Words
+from frostline.training.history import EpochRow
+
+WIDTH, HEIGHT = 640, 300
+LEFT, RIGHT, TOP, BOTTOM = 52, 12, 30, 40
+TICKS = 5
+LATIN = 0x2E80
+"""Letters below this are narrow, those above as wide as high."""
+MANY = 60
+"""Points of a line that has no dots any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A named line of points; its kind is the class by which the page colours it."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+    kind: str
+    has_dots: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A named axis and its limits; `format` is for one number, as in str.format."""
+
+    name: str
+    low: float
+    high: float
+    format: str = "{:.3g}"
+
+    def place(self, value: float, start: float, end: float) -> float:
+        """Where a value lies between two ends."""
+        span = self.high - self.low or 1.0
+        return start + (value - self.low) / span * (end - start)
+
+
+def curve_chart(rows: Sequence[EpochRow], what: str, words: Words) -> str:
+    """Draw accuracy or loss by epoch, training and validation, stage changes marked.
+
+    Args:
+        rows: epochs so far, one at least.
+        what: accuracy or loss.
+        words: of the page's language.
+    """
+    lines = [
+        Line(words(name), [(row.epoch, getattr(row, f"{kind}_{what}")) for row in rows], kind, len(rows) < MANY)
+        for name, kind in (("training", "train"), ("validation", "val"))
+    ]
+    values = [y for line in lines for _, y in line.points if math.isfinite(y)]
+    up = (
+        Axis(words(what), max(0.0, min(values) - 0.02), 1.0, "{:.0%}")
+        if what == "accuracy"
+        else Axis(words(what), 0.0, max(values))
+    )
+    changes = [
+        ((before.epoch + after.epoch) / 2, words("stage", number=after.stage))
+        for before, after in pairwise(rows)
+        if before.stage != after.stage
+    ]
+    first, last = rows[0].epoch, rows[-1].epoch
+    across = Axis(words("epoch"), first, max(last, first + 1), "{:.0f}")
+    return line_chart(lines, across, up, marks=changes, title=f"{words(what)} / {words('epoch')}")
+
+
+def line_chart(
+    lines: Sequence[Line], across: Axis, up: Axis, *, marks: Sequence[tuple[float, str]] = (), title: str
+) -> str:
+    """Draw lines over two axes.
+
+    Args:
+        lines: drawn in order, named above the chart.
+        across: the horizontal axis.
+        up: the vertical one.
+        marks: places across where a dashed line stands, with its name.
+        title: said by screen readers.
+    """
+    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title, quote=True)}" class="chart">']
+    parts += _grid(across, up)
+    for place, name in marks:
+        x = across.place(place, LEFT, WIDTH - RIGHT)
+        parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
+        parts.append(f'<text class="mark" x="{x + 4:.1f}" y="{TOP + 12}">{escape(name)}</text>')
+    for line in lines:
+        parts += _line(line, across, up)
+    parts += _legend(lines)
+    return "".join([*parts, "</svg>"])
+
+
+def _grid(across: Axis, up: Axis) -> list[str]:
+    parts = []
+    for i in range(TICKS):
+        share = i / (TICKS - 1)
+        y = HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - TOP)
+        x = LEFT + share * (WIDTH - RIGHT - LEFT)
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_tick(up, share)}</text>')
+        anchor = "end" if i == TICKS - 1 else "middle"
+        parts.append(
+            f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="{anchor}">{_tick(across, share)}</text>'
+        )
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    parts.append(f'<text x="{middle:.1f}" y="{HEIGHT - 6}" text-anchor="middle">{escape(across.name)}</text>')
+    parts.append(f'<text x="4" y="{TOP - 14}">{escape(up.name)}</text>')
+    return parts
+
+
+def _tick(axis: Axis, share: float) -> str:
+    return escape(axis.format.format(axis.low + share * (axis.high - axis.low)))
+
+
+def _line(line: Line, across: Axis, up: Axis) -> list[str]:
+    places = [
+        (across.place(x, LEFT, WIDTH - RIGHT), up.place(min(max(y, up.low), up.high), HEIGHT - BOTTOM, TOP))
+        for x, y in line.points
+    ]
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    dots = (
+        [f'<circle class="{line.kind}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in places] if line.has_dots else []
+    )
+    return [f'<polyline class="{line.kind}" points="{path}"/>', *dots]
+
+
+def _legend(lines: Sequence[Line]) -> list[str]:
+    parts, x = [], WIDTH - RIGHT
+    for line in reversed([line for line in lines if line.name]):
+        x -= round(sum(13 if ord(letter) > LATIN else 7 for letter in line.name)) + 40
+        parts.append(f'<line class="{line.kind}" x1="{x}" x2="{x + 20}" y1="{TOP - 18}" y2="{TOP - 18}"/>')
+        parts.append(f'<text x="{x + 26}" y="{TOP - 14}">{escape(line.name)}</text>')
+    return parts

@@ -1,0 +1,232 @@
+"""`report.html`: one file that a manager and an engineer can both read; it asks nothing of the network."""
+
+import csv
+import json
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from frostline.config import make_config
+from frostline.data.splitfile import read_split
+from frostline.evaluation.predictions import Said, read_predictions
+from frostline.files import RunFolder, write_text
+from frostline.report.charts import Axis, Line, curve_chart, line_chart
+from frostline.report.pictures import Seer, Shown, show_pictures
+from frostline.report.words import Words
+from frostline.training.history import read_epochs
+from frostline.version import __version__
+
+MOST_IN_MATRIX = 30
+"""Classes up to which the confusion matrix is drawn."""
+MOST_SHOWN, MOST_RIGHT, MOST_SKIPPED = 24, 6, 200
+DARK_CELL = 0.85
+"""Opacity of a cell that holds all pictures of its class."""
+
+
+def write_report(run: RunFolder, language: str, seer: Seer | None = None) -> Path:
+    """Write the report of a finished run.
+
+    Args:
+        run: with its metrics.
+        language: en or zh.
+        seer: the run's network with its best weights; None: they are read from the run.
+    """
+    write_text(run.report, render("report.html", _Facts(run, Words(language), seer or Seer.load(run)).context()))
+    return run.report
+
+
+def render(template: str, context: Mapping[str, Any]) -> str:
+    """Fill in a page; every text is escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("frostline.report", ".")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    return environment.get_template(template).render(context)
+
+
+class _Facts:
+    """What a run folder holds, arranged for the page."""
+
+    def __init__(self, run: RunFolder, words: Words, seer: Seer) -> None:
+        self.run, self.words, self.seer = run, words, seer
+        self.metrics = json.loads(run.metrics.read_text(encoding="utf-8"))
+        self.review = json.loads(run.review.read_text(encoding="utf-8"))
+        self.settings = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+        self.said = read_predictions(run.predictions)
+        self.rows = read_split(run.split)
+        self.split = "val" if self.metrics["test"]["accuracy"] is None else "test"
+        self.measured = self.metrics[self.split]
+
+    def context(self) -> dict[str, Any]:
+        """Everything that the template asks for."""
+        words, classes = self.words, self.metrics["classes"]
+        galleries = self._galleries()
+        is_test = self.split == "test"
+        return {
+            "words": words,
+            "version": __version__,
+            "name": self.run.path.resolve().name,
+            "split": "test" if is_test else "validation",
+            "headline": words("headline" if is_test else "headline_val", accuracy=self.measured["accuracy"]),
+            "lead": self._lead(),
+            "verdict": [words.verdict(one) for one in self.review["verdict"]],
+            "charts": self._charts(),
+            "best_epoch": self.metrics["best"]["epoch"],
+            "classes": classes,
+            "matrix": self._matrix() if len(classes) <= MOST_IN_MATRIX else None,
+            "confused": self.measured["confused"],
+            "per_class": [
+                {
+                    "name": name,
+                    "shares": [one[key] for key in ("precision", "recall", "f1", "auroc")],
+                    "count": one["count"],
+                }
+                for name, one in self.measured["per_class"].items()
+            ],
+            **galleries,
+            "examined": self.review["examined"] > 0,
+            "calibration": self._calibration(),
+            "counts": self._counts(),
+            **self._skipped(),
+            "plan": self.metrics["plan"],
+            "total_seconds": self.metrics["seconds"]["total"],
+            "command": self._command(),
+            "settings": self.run.config.read_text(encoding="utf-8"),
+            "versions": "\n".join(f"{name} {number}" for name, number in self.metrics["versions"].items()),
+        }
+
+    def _lead(self) -> list[str]:
+        words, measured = self.words, self.measured
+        low, high = measured["interval"]
+        lines = [words("interval", count=measured["count"], low=low, high=high)]
+        if self.split == "val":
+            lines.append(words("val_is_optimistic"))
+        else:
+            lines.append(self._reads())
+        if folds := self.metrics["folds"]:
+            lines.append(words("folds", trainings=len(folds["accuracies"]), **folds))
+        worst = measured["confused"][0] if measured["confused"] else None
+        if worst:
+            lines.append(words("confuses", **worst, of=measured["per_class"][worst["true"]]["count"]))
+        else:
+            lines.append(words("confuses_nothing"))
+        return lines
+
+    def _reads(self) -> str:
+        reads = len(self.run.reads.read_text(encoding="utf-8").splitlines()) - 1 if self.run.reads.is_file() else 1
+        if reads > 1:
+            return self.words("read_often", count=reads)
+        return self.words("read_once", time=self.measured["read"]["time"])
+
+    def _charts(self) -> dict[str, str]:
+        from markupsafe import Markup
+
+        rows = read_epochs(self.run.results)
+        drawn = {name: curve_chart(rows, name, self.words) for name in ("accuracy", "loss")}
+        drawn["reliability"] = self._reliability()
+        drawn["learning"] = self._learning() if self.review["learning_curve"] else ""
+        return {name: Markup(svg) for name, svg in drawn.items()}  # our own SVG, its texts escaped
+
+    def _reliability(self) -> str:
+        words, bins = self.words, self.measured["reliability"]
+        low = min([one["low"] for one in bins])
+        lines = [
+            Line(words("perfect"), [(low, low), (1.0, 1.0)], "ideal"),
+            Line(words("observed"), [(one["confidence"], one["accuracy"]) for one in bins], "val", has_dots=True),
+        ]
+        across, up = Axis(words("confidence"), low, 1.0, "{:.0%}"), Axis(words("accuracy"), 0.0, 1.0, "{:.0%}")
+        return line_chart(lines, across, up, title=words("calibration"))
+
+    def _learning(self) -> str:
+        words, points = self.words, [(one["count"], one["accuracy"]) for one in self.review["learning_curve"]]
+        up = Axis(words("accuracy"), max(0.0, min(y for _, y in points) - 0.05), 1.0, "{:.0%}")
+        across = Axis(words("training_pictures"), 0.0, points[-1][0], "{:.0f}")
+        return line_chart(
+            [Line(words("validation"), points, "val", has_dots=True)], across, up, title=words("learning")
+        )
+
+    def _matrix(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": name,
+                "cells": [{"count": count, "shade": round(DARK_CELL * count / max(1, sum(row)), 3)} for count in row],
+            }
+            for name, row in zip(self.metrics["classes"], self.measured["confusion"], strict=True)
+        ]
+
+    def _galleries(self) -> dict[str, Any]:
+        words, said = self.words, [row for row in self.said if row.split == self.split]
+        wrong = self.review["worst_mistakes"][:MOST_SHOWN]
+        right = _spread([row for row in said if row.is_right], MOST_RIGHT)
+        issues = self.review["label_issues"][:MOST_SHOWN]
+        asked = {
+            "mistakes": [(one["path"], one["predicted"]) for one in wrong],
+            "right": [(row.path, row.predicted) for row in right],
+            "issues": [(one["path"], one["suggested"]) for one in issues],
+        }
+        shown = show_pictures(self.run, self.settings, self.seer, [one for some in asked.values() for one in some])
+        texts = {
+            "mistakes": [words("is_and_said", true=one["given"], **_said(one)) for one in wrong],
+            "right": [
+                words("is_and_said", true=row.label, predicted=row.predicted, confidence=row.confidence)
+                for row in right
+            ],
+            "issues": [words("given_and_suggested", given=one["given"], suggested=one["suggested"]) for one in issues],
+        }
+        return {
+            "has_pictures": bool(shown) or not any(asked.values()),
+            **{name: _items([path for path, _ in asked[name]], texts[name], shown) for name in asked},
+        }
+
+    def _calibration(self) -> str:
+        found = self.review["calibration"]
+        return self.words(
+            "calibration_says", before=found["ece_before"], after=found["ece_after"], temperature=found["temperature"]
+        )
+
+    def _counts(self) -> list[dict[str, Any]]:
+        found = Counter((row["label"], row["split"]) for row in self.rows)
+        splits = ("train", "val", "test")
+        return [{"name": name, "numbers": [found[name, split] for split in splits]} for name in self.metrics["classes"]]
+
+    def _skipped(self) -> dict[str, Any]:
+        with self.run.skipped.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        return {"skipped": rows[:MOST_SKIPPED], "skipped_count": len(rows)}
+
+    def _command(self) -> str:
+        """The training's command: what is not as by default."""
+        defaults = make_config(data="x").model_dump(mode="json")
+        words = ["frostline", "train", self.settings["data"]]
+        for name, value in self.settings.items():
+            if name in {"data", "resume", "out"} or value == defaults.get(name):
+                continue
+            flag = f"--{name.replace('_', '-')}"
+            text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+            words += [flag if value else f"--no-{flag[2:]}"] if isinstance(value, bool) else [flag, text]
+        return shlex.join(words)
+
+
+def _said(one: Mapping[str, Any]) -> dict[str, Any]:
+    return {"predicted": one["predicted"], "confidence": one["confidence"]}
+
+
+def _spread(rows: Sequence[Said], count: int) -> list[Said]:
+    """Some rows, from all over."""
+    return [rows[i * len(rows) // count] for i in range(min(count, len(rows)))]
+
+
+def _items(paths: Sequence[str], texts: Sequence[str], shown: Mapping[str, Shown]) -> list[dict[str, Any]]:
+    return [
+        {
+            "path": path,
+            "says": text,
+            "picture": shown[path].picture if path in shown else "",
+            "heat": shown[path].heat if path in shown else "",
+        }
+        for path, text in zip(paths, texts, strict=True)
+    ]

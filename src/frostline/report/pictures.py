@@ -1,0 +1,109 @@
+"""Small copies of a run's pictures for its report, as the network sees them, and what spoke for its answers."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from frostline.activations.compute import Pictures
+from frostline.bundle import load_model
+from frostline.data.loader import Request
+from frostline.data.sources import open_source
+from frostline.data.splitfile import read_split
+from frostline.data.views import BASE
+from frostline.errors import DataError
+from frostline.evaluation.heatmaps import heat_maps
+from frostline.files import RunFolder, default_cache_dir
+from frostline.network.build import Network
+from frostline.network.cuts import Traced
+
+SIDE = 168
+QUALITY = 80
+GLOW = (255, 140, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture and its heat map, as data URLs; no heat map is an empty one."""
+
+    picture: str
+    heat: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seer:
+    """The network that looks, its graphs, and the classes that it knows."""
+
+    network: Network
+    traced: Traced
+    classes: tuple[str, ...]
+
+    @classmethod
+    def load(cls, run: RunFolder) -> "Seer":
+        """With the best weights of a run."""
+        model = load_model(run.best)
+        return cls(model.network, model.network.trace(), model.classes)
+
+
+def show_pictures(
+    run: RunFolder, settings: Mapping[str, Any], seer: Seer, asked: Sequence[tuple[str, str]]
+) -> dict[str, Shown]:
+    """Read pictures again and see where the network looked.
+
+    Args:
+        run: of the pictures.
+        settings: the run's.
+        seer: what looks, with the run's best weights.
+        asked: path and the class to speak for; of a path asked for twice, the first counts.
+
+    Returns:
+        By path; empty where the pictures are not there any more.
+    """
+    wanted: dict[str, str] = {}
+    for path, name in asked:
+        wanted.setdefault(path, name)
+    if not wanted:
+        return {}
+    try:
+        pixels = _pixels(run, settings, list(wanted), seer.network.preprocess)
+    except DataError:
+        return {}
+    maps = heat_maps(seer.network, seer.traced, pixels, [seer.classes.index(name) for name in wanted.values()])
+    heats = ["" for _ in wanted] if maps is None else [_heat_url(one.numpy()) for one in maps]
+    return {path: Shown(_picture_url(one), heat) for path, one, heat in zip(wanted, pixels, heats, strict=True)}
+
+
+def _pixels(run: RunFolder, settings: Mapping[str, Any], paths: Sequence[str], preprocess: Any) -> Tensor:
+    cache_dir = Path(settings["cache_dir"]) if settings["cache_dir"] else default_cache_dir()
+    source = open_source(settings["data"], cache_dir=cache_dir)
+    places = {picture.path: place for place, picture in enumerate(source.pictures)}
+    digests = {row["path"]: row["digest"] for row in read_split(run.split)}
+    if missing := [path for path in paths if path not in places]:
+        raise DataError(f"{missing[0]} is gone")
+    pictures = Pictures(source, preprocess, settings["max_pixels"], workers=0)
+    (pixels,) = pictures.load([[Request(places[path], digests[path], BASE) for path in paths]])
+    return pixels
+
+
+def _picture_url(pixels: Tensor) -> str:
+    picture = Image.fromarray(pixels.permute(1, 2, 0).squeeze(-1).numpy()).convert("RGB")
+    return _url(picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC), "jpeg", quality=QUALITY)
+
+
+def _heat_url(heat: np.ndarray) -> str:
+    """A map of light, black where nothing spoke; it is laid on the picture as light."""
+    strength = Image.fromarray((255 * heat).astype(np.uint8)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    light = np.asarray(strength, dtype=np.float32)[..., None] / 255 * np.array(GLOW, dtype=np.float32)
+    return _url(Image.fromarray(light.astype(np.uint8)), "jpeg", quality=QUALITY)
+
+
+def _url(picture: Image.Image, kind: str, **options: int) -> str:
+    content = io.BytesIO()
+    picture.save(content, kind, **options)
+    return f"data:image/{kind};base64,{base64.b64encode(content.getvalue()).decode()}"

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from frostline.evaluation.calibration import expected_error, fit_temperature, reliability
+
+DRAW = np.random.default_rng(0)
+
+
+def drawn(temperature, count=4000, classes=5):
+    """Logits that are too sure by this temperature, and labels drawn from what they should have said."""
+    honest = DRAW.normal(size=(count, classes)) * 2
+    probabilities = np.exp(honest) / np.exp(honest).sum(axis=1, keepdims=True)
+    labels = np.array([DRAW.choice(classes, p=row) for row in probabilities])
+    return honest * temperature, labels
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_the_temperature_of_drawn_labels_is_found(temperature):
+    logits, labels = drawn(temperature)
+    assert fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.1)
+
+
+def test_dividing_by_it_lowers_the_error_and_changes_no_prediction():
+    logits, labels = drawn(3.0)
+    mended = logits / fit_temperature(logits, labels)
+    before, after = (expected_error(reliability(softmax(values), labels)) for values in (logits, mended))
+    assert after < 0.3 * before
+    assert (mended.argmax(axis=1) == logits.argmax(axis=1)).all()
+
+
+def test_a_small_sample_without_a_mistake_does_not_make_certain():
+    """Two of two right count as three of four: the probability that the mended logits give."""
+    logits = np.array([[9.0, 0.0], [0.0, 9.0]])
+    temperature = fit_temperature(logits, np.array([0, 1]))
+    assert softmax(logits / temperature).max(axis=1) == pytest.approx([0.75, 0.75], rel=1e-3)
+
+
+def test_bins_by_hand():
+    probabilities = np.array([[0.9, 0.1], [0.92, 0.08], [0.4, 0.6], [1.0, 0.0]])
+    bins = reliability(probabilities, np.array([0, 1, 1, 0]))
+    assert [one.count for one in bins] == [1, 2, 1]
+    assert [one.accuracy for one in bins] == [1, 0.5, 1]
+    assert [one.confidence for one in bins] == pytest.approx([0.6, 0.91, 1.0])
+    assert all(one.low < one.confidence <= one.high for one in bins)
+    assert expected_error(bins) == pytest.approx((0.4 + 2 * 0.41 + 0) / 4)
+
+
+def softmax(logits):
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)

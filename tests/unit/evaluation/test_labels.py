@@ -1,0 +1,77 @@
+import numpy as np
+import torch
+
+from frostline.evaluation.curve import SHARES, learning_curve
+from frostline.evaluation.folds import dealt_into_folds, out_of_fold
+from frostline.evaluation.labels import label_issues
+
+DRAW = np.random.default_rng(1)
+
+
+def clouds(count=300, classes=3, spread=0.6):
+    """Features about a centre for each class, and the classes."""
+    labels = np.arange(count) % classes
+    centres = np.random.default_rng(0).normal(size=(classes, 8)) * 2
+    return torch.tensor(centres[labels] + DRAW.normal(size=(count, 8)) * spread, dtype=torch.float32), labels
+
+
+def test_by_hand():
+    probabilities = np.array(
+        [
+            [0.9, 0.1],  # a, sure
+            [0.7, 0.3],  # a, less sure: the threshold of a is 0.6, of b 0.65
+            [0.2, 0.8],  # said to be a, surely b
+            [0.4, 0.6],  # b
+            [0.55, 0.45],  # said to be b, but nobody is sure enough: below 0.6
+            [0.1, 0.9],  # b
+        ]
+    )
+    given = np.array([0, 0, 0, 1, 1, 1])
+    (issue,) = label_issues(probabilities, given)
+    assert (issue.place, issue.given, issue.suggested) == (2, 0, 1)
+    assert abs(issue.score - 0.6) < 1e-9
+
+
+def test_a_class_without_pictures_is_never_suggested():
+    assert label_issues(np.array([[0.4, 0.6], [0.45, 0.55]]), np.array([0, 0])) == []
+
+
+def test_flipped_labels_are_found_and_the_surest_come_first():
+    features, labels = clouds()
+    wrong = DRAW.choice(len(labels), 15, replace=False)
+    given = labels.copy()
+    given[wrong] = (given[wrong] + 1) % 3
+    probabilities = out_of_fold(features, given.tolist(), [str(i) for i in range(len(given))], 3)
+    issues = label_issues(probabilities, given)
+    found = {issue.place for issue in issues}
+    assert len(found & set(wrong)) >= 11  # where it is as sure of another class as of that one's own pictures
+    assert len(found - set(wrong)) <= 2
+    assert [issue.score for issue in issues] == sorted((issue.score for issue in issues), reverse=True)
+    assert all(issue.suggested == labels[issue.place] for issue in issues if issue.place in wrong)
+
+
+def test_out_of_fold_probabilities_do_not_know_the_label():
+    """Labels that have nothing to do with the features cannot be foretold, however many channels there are."""
+    features, labels = torch.randn(200, 150, generator=torch.Generator().manual_seed(0)), DRAW.integers(0, 2, 200)
+    probabilities = out_of_fold(features, labels.tolist(), [str(i) for i in range(200)], 2)
+    assert 0.4 < (probabilities.argmax(axis=1) == labels).mean() < 0.6
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-4)
+
+
+def test_folds_are_even_by_class_and_do_not_tear_units_apart():
+    labels = [0] * 50 + [1] * 25
+    units = [str(i // 5) for i in range(75)]
+    folds = dealt_into_folds(labels, units, 5)
+    assert sorted(np.concatenate(folds).tolist()) == list(range(75))
+    for fold in folds:
+        assert sum(labels[i] == 0 for i in fold) == 10
+        assert len(fold) == 15
+        assert len({units[i] for i in fold}) == 3
+
+
+def test_the_learning_curve_rises_and_ends_with_all_pictures():
+    features, labels = clouds(count=400, spread=2.0)
+    points = learning_curve(features[:300], labels[:300].tolist(), features[300:], labels[300:].tolist(), 3)
+    assert [point.share for point in points] == list(SHARES)
+    assert [point.count for point in points] == [30, 60, 150, 300]
+    assert points[0].accuracy < points[-1].accuracy

@@ -1,0 +1,63 @@
+import math
+
+import pytest
+
+import frostline
+from frostline.data.index import Image, Index
+from frostline.errors import ConfigError
+from frostline.repeats import folded
+from frostline.sealed import read_sealed
+
+
+def index_of(count=60, classes=3, copies=()):
+    """Pictures of classes in turn; every fifth is for testing. `copies` have the content of the one before them."""
+    splits = ["test" if i % 5 == 4 else "val" if i % 5 == 3 else "train" for i in range(count)]
+    digests = [f"{i - 1 if i in copies else i:04x}" for i in range(count)]
+    images = tuple(Image(i, f"{i}.png", digests[i], i % classes, splits[i], None) for i in range(count))
+    return Index(None, ("a", "b", "c")[:classes], images, ())
+
+
+def test_every_picture_is_once_for_validation_and_the_test_split_stays():
+    index = index_of()
+    folds = folded(index, 4, seed=0)
+    held = [image.path for fold in folds for image in fold.of("val")]
+    assert sorted(held) == sorted(image.path for image in index.images if image.split != "test")
+    for fold in folds:
+        assert fold.of("test") == index.of("test")
+        assert [sum(image.label == k for image in fold.of("val")) for k in range(3)] == [4, 4, 4]
+
+
+def test_copies_stay_together():
+    """Labels go in turn, so a copy of the picture before has another label; it may not be on the other side anyway."""
+    index = index_of(copies=(1, 6, 11))
+    for fold in folded(index, 3, seed=1):
+        split_of = {image.path: image.split for image in fold.images}
+        assert all(split_of[f"{i}.png"] == split_of[f"{i - 1}.png"] for i in (1, 6, 11))
+
+
+def test_another_seed_deals_otherwise():
+    folds = [tuple(image.path for image in folded(index_of(), 4, seed=seed)[0].of("val")) for seed in (0, 0, 1)]
+    assert folds[0] == folds[1] != folds[2]
+
+
+def test_a_class_with_too_few_pictures_is_named():
+    with pytest.raises(ConfigError, match="--folds 20 needs as many pictures of every class; a has 16; lower it"):
+        folded(index_of(), 20, seed=0)
+
+
+SMALL = {"model": "resnet18", "weights": "none", "width": 0.125, "image_size": 32, "stages": "layer4:1, head:1"}
+
+
+def test_trainings_beside_a_run_change_nothing_of_it(tiny_folder, tmp_path):
+    plain = frostline.train(tiny_folder, **SMALL, out=tmp_path / "plain")
+    again = frostline.train(tiny_folder, **SMALL, folds=2, seeds=2, out=tmp_path / "again")
+    for name in ("best", "last"):
+        weights = [read_sealed(getattr(run.folder, name), kind="model", newest=99)[1] for run in (plain, again)]
+        assert all(weights[0][key].equal(weights[1][key]) for key in weights[0])
+    assert plain.metrics["folds"] is None
+    assert plain.metrics["test"]["confusion"] == again.metrics["test"]["confusion"]
+    told = again.metrics["folds"]
+    assert (told["folds"], told["seeds"], len(told["accuracies"])) == (2, 2, 4)
+    assert told["epoch"] == again.metrics["best"]["epoch"]
+    assert told["low"] <= told["mean"] <= told["high"]
+    assert math.isfinite(told["std"])
