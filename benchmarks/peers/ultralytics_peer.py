@@ -1,13 +1,30 @@
 """Ultralytics: its classification trainer around torchvision's ResNet-18, which it can take; every layer trains."""
 
 import tempfile
+from typing import Any
 
 import torch
 from common import SIZE, WORKERS, Epochs, options, picture_count, pretrained
+from torch import nn
 from ultralytics.models.yolo.classify import ClassificationTrainer
 from ultralytics.nn.tasks import ClassificationModel
 
 given = options()
+
+
+class Taken(nn.Module):
+    """Torchvision's network as the trainer calls its own: with a batch it gives the loss, with pictures the logits."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Any, *_: Any, **__: Any) -> Any:
+        """Give the loss twice, or the logits."""
+        if not isinstance(x, dict):
+            return self.network(x)
+        loss = nn.functional.cross_entropy(self.network(x["img"]), x["cls"])
+        return loss, loss.detach()
 
 
 class Trainer(ClassificationTrainer):
@@ -15,8 +32,9 @@ class Trainer(ClassificationTrainer):
 
     def setup_model(self) -> None:
         """Build the network; its last layer gets the classes of the data."""
-        self.model = pretrained(given.model, given.weights)
-        ClassificationModel.reshape_outputs(self.model, self.data["nc"])
+        network = pretrained(given.model, given.weights)
+        ClassificationModel.reshape_outputs(network, self.data["nc"])
+        self.model = Taken(network)
         for parameter in self.model.parameters():
             parameter.requires_grad_(True)
 

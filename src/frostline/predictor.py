@@ -169,7 +169,7 @@ class _Logits(nn.Module):
 
 def _as_graph(network: Network) -> fx.GraphModule:
     """Write the network down as it evaluates."""
-    return fx.GraphModule(network.module, network.trace().evaluating.graph)
+    return fx.GraphModule(network.module, network.trace(for_training=False).evaluating.graph)
 
 
 def seen(pictures: Tensor, view: str) -> Tensor:

@@ -1,5 +1,7 @@
 """What deserves a look after a training: labels in doubt, worst mistakes, whether more pictures would help."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -66,28 +68,43 @@ def _known(task: Task, start: Tensors) -> _Known | None:
 
     A plan that begins with the head has stored those of the network as it was before: they have seen no label.
     """
-    images = task.train_images() + task.val_images()
-    divided = split(task.traced, task.traced.before("head"))
-    (*_, shape) = divided.cut.shapes
-    axis = channel_axis(shape, task.network.preprocess.input_shape)
+    images, cut = task.train_images() + task.val_images(), task.traced.before("head")
+    axis = channel_axis(cut.shapes[-1], task.network.preprocess.input_shape)
     classes = len(task.index.classes)
-    if len(images) * shape[axis] * classes > MOST_WORK or len({image.digest for image in images}) < FOLDS * classes:
+    is_much = len(images) * cut.shapes[-1][axis] * classes > MOST_WORK
+    if is_much or len({image.digest for image in images}) < FOLDS * classes:
         return None
-    is_stored = task.config.weights != "none" and any(stage.cut == divided.cut for stage in task.plan)
-    best = snapshot(task, tuple(start))
-    if is_stored:
-        task.network.module.load_state_dict(start, strict=False)
-        divided = split(task.traced, task.traced.before("head"))
-    mode = task.config.feature_cache if task.config.feature_cache != "auto" else "disk"
-    origin = Origin(engine_of(task, divided), mode if is_stored else "off")
+    is_stored = task.config.weights != "none" and any(stage.cut == cut for stage in task.plan)
+    if not is_stored:
+        return _Known(images, _activations(task, "off", axis))
+    with _as_it_began(task, start):
+        mode = task.config.feature_cache
+        return _Known(images, _activations(task, "disk" if mode == "auto" else mode, axis))
+
+
+@contextmanager
+def _as_it_began(task: Task, start: Tensors) -> Iterator[None]:
+    """Give the network the values from before the training, for a while."""
+    module, best = task.network.module, snapshot(task, tuple(start))
+    module.load_state_dict(start, strict=False)
     try:
-        requests = _shown(task)
-        feed = open_feed(task, divided, origin, requests)
-        size = task.config.batch_size
-        batches = feed.batches([requests[i : i + size] for i in range(0, len(requests), size)])
-        return _Known(images, torch.cat([average_pool(values[-1], axis) for values in batches]))
+        yield
     finally:
-        task.network.module.load_state_dict(best, strict=False)
+        module.load_state_dict(best, strict=False)
+
+
+def _activations(task: Task, choice: str, axis: int) -> Tensor:
+    """Average-pooled activations (pictures, channels) before the head, of training and validation pictures.
+
+    Args:
+        task: the run's.
+        choice: where they are to come from: ram, disk, or off.
+        axis: of the channels, the batch not counted.
+    """
+    divided, requests, size = split(task.traced, task.traced.before("head")), _shown(task), task.config.batch_size
+    feed = open_feed(task, divided, Origin(engine_of(task, divided), choice), requests)
+    batches = feed.batches([requests[i : i + size] for i in range(0, len(requests), size)])
+    return torch.cat([average_pool(values[-1], axis) for values in batches])
 
 
 def _shown(task: Task) -> list[Request]:

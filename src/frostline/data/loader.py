@@ -25,6 +25,9 @@ EXAMINED_AT_ONCE = 32
 WORTH_WORKERS = 32
 """Fewer pictures than this are read in the process itself: starting workers would cost more."""
 
+EASY = 5000
+"""As many pictures, all in memory, are framed in the process itself: quicker than to start workers every epoch."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -109,10 +112,19 @@ def load(
         DataError: a picture has changed, or cannot be read any more, since it was examined.
     """
     viewer = _Viewer(source, preprocess, max_pixels, frames)
-    for views in run_in_workers(viewer, batches, workers, total=sum(map(len, batches))):
+    total = sum(map(len, batches))
+    needs_workers = total > EASY or not _are_at_hand(batches, frames)
+    for views in run_in_workers(viewer, batches, workers if needs_workers else 0, total=total):
         if isinstance(views, str):
             raise DataError(views)
         yield views
+
+
+def _are_at_hand(batches: Sequence[Sequence[Request]], frames: Frames | None) -> bool:
+    """Tell whether every picture is kept in memory, so that nothing has to be decoded."""
+    if frames is None:
+        return False
+    return all(is_centred(one.view) and frames.get(one.position) is not None for batch in batches for one in batch)
 
 
 class _Examiner(Dataset[Any]):

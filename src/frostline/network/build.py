@@ -68,8 +68,11 @@ class Network:
     old_head: str = ""
     """Top-level module, such as `classifier`, whose entries in a weights file may be of no use here."""
 
-    def trace(self) -> Traced:
+    def trace(self, *, for_training: bool = True) -> Traced:
         """Trace it and find its cuts; a depth head becomes part of the graph.
+
+        Args:
+            for_training: as for `trace_network`.
 
         Raises:
             ModelError: it cannot be traced.
@@ -82,6 +85,7 @@ class Network:
             aliases=self.aliases,
             taps=self.spec.taps,
             tapped_head=tapped,
+            for_training=for_training,
         )
 
 
@@ -194,7 +198,7 @@ def _with_head(network: Network) -> Network:
     if spec.head not in {"linear", "multi", "mlp"}:
         return network
     module.set_submodule(network.head, nn.Identity())
-    traced = trace_network(module, network.preprocess.input_shape)
+    traced = trace_network(module, network.preprocess.input_shape, for_training=not spec.taps)
     taps = spec.taps or heads.choose_taps(traced)[0 if spec.head == "multi" else -1 :]
     widths = heads.tap_widths(traced, taps, network.preprocess.input_shape)
     head: nn.Module = heads.DepthHead(widths, spec.classes)

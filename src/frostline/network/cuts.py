@@ -107,6 +107,7 @@ def trace_network(
     aliases: Mapping[str, str] | None = None,
     taps: Sequence[str] = (),
     tapped_head: str = "",
+    for_training: bool = True,
 ) -> Traced:
     """Trace a network and find its cuts.
 
@@ -117,18 +118,17 @@ def trace_network(
         aliases: further names for parts.
         taps: names of cuts whose average-pooled values feed the module `tapped_head`, in this order.
         tapped_head: qualified name of the module that takes the pooled taps and gives the logits.
+        for_training: whether it is going to train; otherwise the graph for evaluation stands for both.
 
     Raises:
         ModelError: the network cannot be traced.
     """
-    evaluating = flow_of(module, trace(module, training=False), input_shape)
-    training = flow_of(module, trace(module, training=True), input_shape)
+    flows = [flow_of(module, trace(module, training=mode), input_shape) for mode in (False, True)[: 1 + for_training]]
     if taps:
-        plain = Traced(module, evaluating, training, _common_cuts(module, evaluating, training, ()))
-        evaluating, training = (
-            flow_of(module, _tap(flow, [plain.cut(tap) for tap in taps], tapped_head), input_shape)
-            for flow in (evaluating, training)
-        )
+        plain = Traced(module, flows[0], flows[-1], _common_cuts(module, flows[0], flows[-1], ()))
+        tapped = [plain.cut(tap) for tap in taps]
+        flows = [flow_of(module, _tap(flow, tapped, tapped_head), input_shape) for flow in flows]
+    evaluating, training = flows[0], flows[-1]
     cuts = _common_cuts(module, evaluating, training, _tap_nodes(evaluating))
     return Traced(module, evaluating, training, cuts, tuple(taps), tapped_head or head, aliases)
 

@@ -23,13 +23,18 @@ def make_optimizer(config: TrainConfig, stage: Stage, split: Split) -> optim.Opt
         for distance, layer in enumerate(reversed(layers))
         for group in _groups(layer, config.weight_decay, rate_factor=config.layer_decay**distance)
     ]
+    return optimizer_over(config, groups, stage.lr)
+
+
+def optimizer_over(config: TrainConfig, groups: Sequence[dict[str, Any]], lr: float) -> optim.Optimizer:
+    """Build the optimizer of the settings over groups of parameters."""
     match config.optimizer:
         case "sgd":
-            return optim.SGD(groups, lr=stage.lr, momentum=config.momentum, nesterov=config.nesterov, fused=True)
+            return optim.SGD(groups, lr=lr, momentum=config.momentum, nesterov=config.nesterov, fused=True)
         case "adam":
-            return optim.Adam(groups, lr=stage.lr, fused=True)
+            return optim.Adam(groups, lr=lr, fused=True)
         case "adamw":
-            return optim.AdamW(groups, lr=stage.lr, fused=True)
+            return optim.AdamW(groups, lr=lr, fused=True)
 
 
 def set_lr(optimizer: optim.Optimizer, lr: float) -> None:

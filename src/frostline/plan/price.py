@@ -8,15 +8,18 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from frostline.config import TrainConfig
 from frostline.hardware import Computer
 from frostline.network.convolutions import FastConvolutions
 from frostline.network.splitting import Split
+from frostline.plan.optimizers import optimizer_over
 from frostline.plan.stages import Stage
 
 PROBE_PICTURES = 8
 """With which timing begins."""
 MOMENT = 0.2
 """Seconds that a timing is to fill, so that what a step costs beside its pictures is shared by as many as in a step."""
+SOME_PARAMETERS = 2 * 10**6
 RAM_LIMIT = 10**9
 """Stores up to this many bytes are read into memory."""
 READ_BYTES_PER_SECOND = 1e9
@@ -115,6 +118,15 @@ def time_suffix(split: Split, training: nn.Module, values: Sequence[Tensor], fab
         lambda count: _evaluate_once(split.evaluating, _first(values, count), fabric), most, fabric
     )
     return train, evaluate
+
+
+def time_update(config: TrainConfig, count: int, fabric: Computer) -> float:
+    """Seconds that the optimizer takes to update so many parameters, told from some."""
+    some = max(1, min(count, SOME_PARAMETERS))
+    parameter = nn.Parameter(torch.zeros(some, device=fabric.device))
+    parameter.grad = torch.zeros_like(parameter)
+    optimizer = optimizer_over(config, [{"params": [parameter]}], lr=0.0)
+    return _seconds(optimizer.step, fabric) * count / some
 
 
 def _first(values: Sequence[Tensor], count: int) -> list[Tensor]:

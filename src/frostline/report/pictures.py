@@ -25,6 +25,8 @@ from frostline.network.cuts import Traced
 
 SIDE = 168
 QUALITY = 80
+AT_ONCE = 8
+"""Pictures whose heat maps are computed together, for the sake of memory."""
 GLOW = (255, 140, 0)
 
 
@@ -48,7 +50,7 @@ class Seer:
     def load(cls, run: RunFolder) -> "Seer":
         """With the best weights of a run."""
         model = load_model(run.best)
-        return cls(model.network, model.network.trace(), model.classes)
+        return cls(model.network, model.network.trace(for_training=False), model.classes)
 
 
 def show_pictures(
@@ -74,8 +76,12 @@ def show_pictures(
         pixels = _pixels(run, settings, list(wanted), seer.network.preprocess)
     except DataError:
         return {}
-    maps = heat_maps(seer.network, seer.traced, pixels, [seer.classes.index(name) for name in wanted.values()])
-    heats = ["" for _ in wanted] if maps is None else [_heat_url(one.numpy()) for one in maps]
+    classes = [seer.classes.index(name) for name in wanted.values()]
+    heats: list[str] = []
+    for start in range(0, len(classes), AT_ONCE):
+        some = slice(start, start + AT_ONCE)
+        maps = heat_maps(seer.network, seer.traced, pixels[some], classes[some])
+        heats += ["" for _ in classes[some]] if maps is None else [_heat_url(one.numpy()) for one in maps]
     return {path: Shown(_picture_url(one), heat) for path, one, heat in zip(wanted, pixels, heats, strict=True)}
 
 

@@ -34,6 +34,7 @@ from frostline.plan.price import (
     price_stage,
     seconds_per_picture,
     time_suffix,
+    time_update,
 )
 from frostline.plan.stages import Stage, freeze, training_graph
 from frostline.progress import Reporter
@@ -187,6 +188,8 @@ def time_stage(task: Task, split: Split, engine: Engine, stored: Sequence[Reques
         values, decode, prefix = _time_frozen(task, engine)
     training = training_graph(split, task.config, task.network.head)
     train, evaluate = time_suffix(split, training, [value.to(task.fabric.device) for value in values], task.fabric)
+    trainable = sum(parameter.numel() for parameter in split.suffix.parameters())
+    train += time_update(task.config, trainable, task.fabric) / task.config.batch_size
     timed = Timed(Timing(decode, prefix, train, evaluate), row_bytes(values))
     if not stored:
         task.timed[what] = timed

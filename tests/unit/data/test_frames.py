@@ -93,3 +93,20 @@ def test_the_second_epoch_reads_nothing(monkeypatch: pytest.MonkeyPatch) -> None
     for view, reads in (("base", 40), ("mirror", 40), ("base+cutout:3@0-2", 40), ("random-0-3", 80)):
         list(load(source, PREPROCESS, _requests(source, view), max_pixels=10**4, workers=0, frames=frames))
         assert source.reads == reads
+
+
+@pytest.mark.parametrize(("view", "started"), [("base", [2, 0]), ("mirror+pad:2@0-1", [2, 0]), ("random-0-1", [2, 2])])
+def test_workers_are_started_while_there_is_something_to_decode(
+    monkeypatch: pytest.MonkeyPatch, view: str, started: list[int]
+) -> None:
+    asked, plain = [], loader.DataLoader
+
+    def noting(*args: object, num_workers: int, **options: object) -> object:
+        asked.append(num_workers)
+        return plain(*args, num_workers=num_workers, **options)
+
+    monkeypatch.setattr(loader, "DataLoader", noting)
+    source, frames = _Source(), Frames(40, (8, 8, 3))
+    for _ in range(2):
+        list(load(source, PREPROCESS, _requests(source, view), max_pixels=10**4, workers=2, frames=frames))
+    assert asked == started
