@@ -15,21 +15,34 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-NEIGHBOURS = 8
+NEIGHBOURS = 12
 """Pairs that each descriptor proposes for a picture, at most."""
-ALIKE_SMALL, ALIKE_DEEP = 0.9, 0.8
+ALIKE_SMALL, ALIKE_DEEP = 0.9, 0.5
 """Cosines from which a descriptor proposes a pair."""
 CERTAIN = 0.96
 """Correlation from which a pair counts as copies."""
 COARSE = 16
 """Side of the small picture as a descriptor."""
-FINE = 48
-"""Side at which pictures are laid on each other."""
-SCALES = (1.0, 0.95, 0.9, 0.85)
-"""Parts of a picture that may be all that the other shows, as shares of its sides."""
-SHIFTS = (0.0, 0.5, 1.0)
-"""Where such a part may lie, between one end and the other."""
-BLOCK, PAIRS_AT_ONCE = 2048, 256
+PROMISING = 0.87
+"""Correlation from which a pair that was laid on each other roughly is laid closely."""
+BLOCK, PAIRS_AT_ONCE = 2048, 64
+"""Rows of a product of descriptors, and pairs that are laid on each other together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which parts of a picture may be all that the other shows."""
+
+    scales: tuple[float, ...]
+    """Shares of its sides."""
+    shifts: tuple[float, ...]
+    """Where such a part may lie, between one end and the other."""
+    side: int
+    """At which the two are laid on each other."""
+
+
+ROUGHLY = Search((1.0, 0.9), (0.0, 0.5, 1.0), 24)
+CLOSELY = Search((1.0, 0.97, 0.94, 0.91, 0.88, 0.85), tuple(i / 8 for i in range(9)), 48)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +80,9 @@ def near_pairs(small_NHW: np.ndarray, features_ND: Tensor) -> list[Pair]:
         *_alike(upright, mirrored, ALIKE_SMALL),
         *_alike(deep, deep, ALIKE_DEEP),
     }
-    pairs = sorted(proposed)
-    scores = [
-        score for i in range(0, len(pairs), PAIRS_AT_ONCE) for score in _laid(pictures, pairs[i : i + PAIRS_AT_ONCE])
-    ]
-    found = [Pair(a, b, score) for (a, b), score in zip(pairs, scores, strict=True) if score >= CERTAIN]
+    found = [Pair(a, b, 1.0) for a, b in sorted(proposed)]
+    for search, least in ((ROUGHLY, PROMISING), (CLOSELY, CERTAIN)):
+        found = [pair for pair in _laid(pictures, found, search) if pair.score >= least]
     return sorted(found, key=lambda pair: -pair.score)
 
 
@@ -90,31 +101,33 @@ def _alike(x_ND: Tensor, others_ND: Tensor, least: float) -> Iterator[tuple[int,
                 yield min(a, b), max(a, b)
 
 
-def _laid(pictures: Tensor, pairs: Sequence[tuple[int, int]]) -> list[float]:
-    """The highest correlation of each pair over all parts of either picture, upright and mirrored."""
-    firsts, seconds = (pictures[[pair[side] for pair in pairs]] for side in (0, 1))
-    best = torch.full((len(pairs),), -1.0)
-    for part, whole in ((firsts, seconds), (seconds, firsts)):
-        parts = _parts(part)  # (pairs, parts, pixels)
-        for target in (whole, whole.flip(-1)):
-            flat = _standard(_sized(target).flatten(1))
-            best = torch.maximum(best, torch.einsum("pkx,px->pk", parts, flat).amax(dim=1))
-    return best.tolist()
+def _laid(pictures: Tensor, pairs: Sequence[Pair], search: Search) -> Iterator[Pair]:
+    """Give each pair its highest correlation over all parts of either picture, upright and mirrored."""
+    for start in range(0, len(pairs), PAIRS_AT_ONCE):
+        some = pairs[start : start + PAIRS_AT_ONCE]
+        sides = [pictures[[pair.first for pair in some]], pictures[[pair.second for pair in some]]]
+        best = torch.full((len(some),), -1.0)
+        for part, whole in (sides, sides[::-1]):
+            parts = _parts(part, search)  # (pairs, parts, pixels)
+            for target in (whole, whole.flip(-1)):
+                flat = _standard(_sized(target, search.side).flatten(1))
+                best = torch.maximum(best, torch.einsum("pkx,px->pk", parts, flat).amax(dim=1))
+        yield from (Pair(pair.first, pair.second, score) for pair, score in zip(some, best.tolist(), strict=True))
 
 
-def _parts(pictures: Tensor) -> Tensor:
+def _parts(pictures: Tensor, search: Search) -> Tensor:
     """Every part of pictures (pairs, 1, side, side), at one size, standardised: (pairs, parts, pixels)."""
     side = pictures.shape[-1]
     parts = []
-    for scale in SCALES:
+    for scale in search.scales:
         size = round(scale * side)
-        offsets = sorted({round(shift * (side - size)) for shift in SHIFTS})
-        parts += [_sized(pictures[..., y : y + size, x : x + size]) for y in offsets for x in offsets]
+        offsets = sorted({round(shift * (side - size)) for shift in search.shifts})
+        parts += [_sized(pictures[..., y : y + size, x : x + size], search.side) for y in offsets for x in offsets]
     return _standard(torch.stack(parts, dim=1).flatten(2))
 
 
-def _sized(pictures: Tensor) -> Tensor:
-    return functional.interpolate(pictures, size=(FINE, FINE), mode="bilinear", antialias=True, align_corners=False)
+def _sized(pictures: Tensor, side: int) -> Tensor:
+    return functional.interpolate(pictures, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
 
 
 def _standard(x: Tensor) -> Tensor:

@@ -121,9 +121,9 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "issues": ("Labels in doubt", "可疑的标签"),
     "issues_say": (
-        "Pictures whose label other pictures speak against (confident learning, {folds} folds), surest first. Look at "
-        "each; not every one is wrong.",
-        "其他图片与其标签相矛盾的图片（置信学习，{folds} 折），最可疑的在前。请逐一查看，并非每个都错。",
+        "Pictures that models trained on the others ({folds} folds) surely take for another class, surest first. Look "
+        "at each; not every one is wrong.",
+        "只用其他图片训练的模型（{folds} 折）明显认为属于另一类的图片，最可疑的在前。请逐一查看，并非每个都错。",
     ),
     "no_issues": ("None was found.", "没有发现。"),
     "not_examined": (
