@@ -29,7 +29,7 @@ class Bin:
 def fit_temperature(logits_NK: np.ndarray, labels_N: np.ndarray) -> float:
     """Give the number by which to divide logits so that log loss is least.
 
-    As after one more picture of each class than were seen: a hundred pictures without a mistake do not make certain.
+    As after one more picture, which could be of any class: a hundred pictures without a mistake do not make certain.
 
     Args:
         logits_NK: float, of pictures that were not trained on.
@@ -39,7 +39,7 @@ def fit_temperature(logits_NK: np.ndarray, labels_N: np.ndarray) -> float:
     from scipy.special import log_softmax
 
     count, classes = logits_NK.shape
-    targets_NK = (np.eye(classes)[labels_N] * count + 1) / (count + classes)
+    targets_NK = (np.eye(classes)[labels_N] * count + 1 / classes) / (count + 1)
 
     def loss(log_temperature: float) -> float:
         return float(-(targets_NK * log_softmax(logits_NK / np.exp(log_temperature), axis=1)).sum())
