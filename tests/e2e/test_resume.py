@@ -148,11 +148,17 @@ def test_the_number_of_workers_changes_no_byte(unbroken, tmp_path):
     assert_same(api.train(data, out=tmp_path / "run", **{**settings, "workers": 2}).path, whole)
 
 
+def _heed_interrupts():
+    """What a shell starts in the background ignores them, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def train_and_interrupt(data, settings, out, signal_number, *, epoch):
     """Start a run as a program, and send it a signal when an epoch is told; gives its exit code and stderr."""
     flags = [part for name, value in settings.items() for part in (f"--{name.replace('_', '-')}", str(value))]
     command = [sys.executable, "-c", DRIVER, str(epoch), "train", str(data), *flags, "--out", str(out)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes, preexec_fn=_heed_interrupts) as program:
         for line in program.stdout:
             if line == "WAITING\n":
                 program.send_signal(signal_number)
