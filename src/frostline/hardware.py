@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import torch
+from torch import nn
 
 from frostline.errors import ConfigError
 
@@ -144,6 +145,11 @@ def seed_device(device: torch.device, seed: int) -> None:
             torch.mps.manual_seed(seed)
         case _:
             torch.default_generator.manual_seed(seed)
+
+
+def put_on(module: nn.Module, device: torch.device) -> None:
+    """Move a network to a device, its maps laid out as convolutions compute fastest."""
+    module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # known with a dtype only
 
 
 def _accelerator(device: str) -> tuple[str, int | list[int]]:

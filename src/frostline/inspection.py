@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,9 +23,8 @@ from frostline.data.sources import open_source
 from frostline.data.survey import Facts, survey
 from frostline.data.views import BASE
 from frostline.files import default_cache_dir
-from frostline.hardware import Single, precision_name
+from frostline.hardware import Single, precision_name, put_on
 from frostline.network.build import NetworkSpec, build
-from frostline.network.pooling import average_pool
 from frostline.network.splitting import split
 from frostline.network.weights import load_weights
 from frostline.progress import Reporter
@@ -63,7 +63,7 @@ class Inspection:
     near_duplicates: list[dict[str, Any]]
     """a, b, score."""
     leaks: list[dict[str, str]]
-    """a, b, kind: copies (exact or near) in different splits."""
+    """a, b, kind: copies (exact or near) in different splits; `--drop-leaks` leaves a out, and b stays."""
     label_conflicts: list[dict[str, str]]
     """a, b, kind: copies under different labels."""
     outliers: list[dict[str, str]]
@@ -76,42 +76,40 @@ class Inspection:
         return asdict(self)
 
 
-def inspect(data: str, reporter: Reporter, *, device: str = "auto") -> Inspection:
+def inspect(data: str, reporter: Reporter, *, device: str = "auto", cache_dir: Path | None = None) -> Inspection:
     """Look at every picture of DATA, and compare each with all others.
 
     Args:
         data: as for training.
         reporter: shows progress.
         device: for the network whose activations help to find copies.
+        cache_dir: home of the store of activations; None is the usual one.
 
     Raises:
         DataError: DATA cannot be opened.
     """
-    cache_dir = default_cache_dir()
+    cache_dir = cache_dir or default_cache_dir()
     source = open_source(data, cache_dir=cache_dir)
     facts = _survey(source, reporter)
     sound = [place for place, one in enumerate(facts) if not one.damage]
     groups = [[sound[i] for i in group] for group in same_pixels([facts[place].pixels for place in sound])]
     copies = {place for group in groups for place in group[1:]}
     single = [place for place in sound if place not in copies]  # of equal pictures, one is compared
-    pairs = _near(source, facts, single, reporter, device) if len(single) > 1 else []
+    pairs = _near(source, facts, single, reporter, device, cache_dir) if len(single) > 1 else []
     return _told(source, facts, groups, pairs)
 
 
-def leaks_to_drop(data: str, reporter: Reporter, *, device: str) -> dict[str, str]:
+def leaks_to_drop(data: str, reporter: Reporter, *, device: str, cache_dir: Path) -> dict[str, str]:
     """Give the pictures to leave out so that no copy is in two splits, each with its copy: a test picture always stays.
 
     Args:
         data: as for training.
         reporter: shows progress.
         device: as for `inspect`.
+        cache_dir: as for `inspect`.
     """
-    splits = {picture.path: picture.split for picture in open_source(data, cache_dir=default_cache_dir()).pictures}
-    dropped: dict[str, str] = {}
-    for leak in inspect(data, reporter, device=device).leaks:
-        gone, kept = sorted((leak["a"], leak["b"]), key=lambda path: _rank(splits[path]))
-        dropped.setdefault(gone, kept)
-    return dropped
+    found = inspect(data, reporter, device=device, cache_dir=cache_dir)
+    return {leak["a"]: leak["b"] for leak in reversed(found.leaks)}  # of several copies, the first is told
 
 
 def _survey(source: Source, reporter: Reporter) -> list[Facts]:
@@ -123,19 +121,23 @@ def _survey(source: Source, reporter: Reporter) -> list[Facts]:
     return facts
 
 
-def _near(source: Source, facts: Sequence[Facts], places: list[int], reporter: Reporter, device: str) -> list[Pair]:
-    small = torch.stack([torch.from_numpy(facts[place].small.copy()) for place in places]).numpy()
-    requests = [Request(place, facts[place].digest, BASE) for place in places]
-    found = near_pairs(small, _activations(source, requests, reporter, device))
+def _near(
+    source: Source, facts: Sequence[Facts], places: list[int], reporter: Reporter, device: str, cache_dir: Path
+) -> list[Pair]:
+    small = np.stack([facts[i].small for i in places])
+    requests = [Request(i, facts[i].digest, BASE) for i in places]
+    found = near_pairs(small, _activations(source, requests, reporter, device, cache_dir))
     return [Pair(places[pair.first], places[pair.second], pair.score) for pair in found]
 
 
-def _activations(source: Source, requests: Sequence[Request], reporter: Reporter, device: str) -> Tensor:
+def _activations(
+    source: Source, requests: Sequence[Request], reporter: Reporter, device: str, cache_dir: Path
+) -> Tensor:
     """Pooled activations (pictures, channels) before the head of the default network, stored as a training's are."""
-    cache_dir, computer = default_cache_dir(), Single(device, "auto")
+    computer = Single(device, "auto")
     network = build(NetworkSpec(model=DEFAULT_MODEL, classes=2))
     load_weights(network, "imagenet", allow_missing=None, classes=("a", "b"))
-    network.module.to(computer.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    put_on(network.module, computer.device)
     traced = network.trace()
     divided = split(traced, traced.before("head"))
     pictures = Pictures(source, network.preprocess, MAX_PIXELS, default_workers())
@@ -146,14 +148,13 @@ def _activations(source: Source, requests: Sequence[Request], reporter: Reporter
     store = DiskStore(store_home(cache_dir), key, reporter)
     fill(store, requests, engine, pictures, reporter)
     rows = [row_id(request) for request in requests]
-    read = (store.read(rows[i : i + 1024])[-1] for i in range(0, len(rows), 1024))
-    return torch.cat([average_pool(value, 0) if value.dim() > 2 else value.float() for value in read])
+    return torch.cat([store.read(rows[i : i + 1024])[-1].float() for i in range(0, len(rows), 1024)])
 
 
 def _told(source: Source, facts: Sequence[Facts], groups: list[list[int]], pairs: list[Pair]) -> Inspection:
     pictures = source.pictures
     usable = [place for place, one in enumerate(facts) if not one.damage]
-    kinds = [*_exact_pairs(source, groups), *_near_pairs(groups, pairs)]
+    kinds = [*_exact_pairs(source, groups), *_near_pairs(source, groups, pairs)]
 
     def told(a: int, b: int, kind: str) -> dict[str, str]:
         return {"a": pictures[a].path, "b": pictures[b].path, "kind": kind}
@@ -185,12 +186,14 @@ def _exact_pairs(source: Source, groups: list[list[int]]) -> Iterator[tuple[int,
         yield from ((place, stays, "exact") for place in group if place != stays)
 
 
-def _near_pairs(groups: list[list[int]], pairs: list[Pair]) -> Iterator[tuple[int, int, str]]:
-    """Each pair, and those of their own copies."""
+def _near_pairs(source: Source, groups: list[list[int]], pairs: list[Pair]) -> Iterator[tuple[int, int, str]]:
+    """Each pair, and those of their own copies; first the one that would not stay."""
     copies = {group[0]: group for group in groups}
     for pair in pairs:
         for a in copies.get(pair.first, [pair.first]):
-            yield from ((a, b, "near") for b in copies.get(pair.second, [pair.second]))
+            for b in copies.get(pair.second, [pair.second]):
+                goes, stays = sorted((a, b), key=lambda place: _rank(source.pictures[place].split))
+                yield goes, stays, "near"
 
 
 def _rank(split: str | None) -> int:

@@ -24,7 +24,7 @@ from frostline.outcome import Outcome, assess
 from frostline.plan.stages import Stage
 from frostline.prepare import Prepared, prepare_within_budget
 from frostline.progress import Reporter
-from frostline.repeats import Repeats, line_of, repeat
+from frostline.repeats import Repeats, check_folds, line_of, repeat
 from frostline.report.events import open_events
 from frostline.report.html import write_report
 from frostline.report.live import Live, NoPage, open_live
@@ -63,6 +63,8 @@ def train_run(config: TrainConfig, reporter: Reporter, watch: Stopwatch) -> tupl
         if config.out is None and task.config.model != config.model:  # the folder bears the name that a budget chose
             run.remove_if_empty()
             run = _create_folder(task.config, fabric)
+        if task.config.folds:
+            check_folds(task.index, task.config.folds)
         resumed = _open_run(task, run)
         _introduce(prepared, run)
         start = snapshot(task, trained_names(task))

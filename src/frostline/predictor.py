@@ -19,7 +19,7 @@ from frostline.data.sources import PICTURE_SUFFIXES
 from frostline.data.views import CENTRED
 from frostline.errors import BundleError, DataError
 from frostline.files import RunFolder, default_cache_dir
-from frostline.hardware import Single
+from frostline.hardware import Single, put_on
 from frostline.network.build import Network
 
 MAX_PIXELS = 50_000_000
@@ -64,7 +64,8 @@ class Predictor:
         self._network = model.network
         self._wanted = engine
         computer = Single(device, precision)
-        logits = _Logits(model.network).to(computer.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        logits = _Logits(model.network)
+        put_on(logits, computer.device)
         self._plain = TorchEngine(logits.eval(), self.preprocess, computer)
 
     def predict(

@@ -20,7 +20,7 @@ from frostline.data.sources import open_source
 from frostline.data.views import centre_shape, parse_views
 from frostline.errors import ConfigError
 from frostline.files import default_cache_dir, make_private
-from frostline.hardware import make_fabric
+from frostline.hardware import make_fabric, put_on
 from frostline.inspection import leaks_to_drop
 from frostline.network.build import NetworkSpec, build
 from frostline.network.heads import DepthHead
@@ -76,7 +76,7 @@ def prepare(
     classes = class_names(source)
     network = build(NetworkSpec.from_config(config, len(classes)), init=config.init, seed=config.seed)
     loaded = load_weights(network, config.weights, allow_missing=config.allow_missing, classes=classes)
-    network.module.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    put_on(network.module, fabric.device)
     traced = network.trace()
     plan = resolve_plan(config, traced)
     if index is None:
@@ -156,6 +156,9 @@ def _index(config: TrainConfig, source: Source, cache_dir: Path, reporter: Repor
     limits = {"channels": config.channels, "max_pixels": config.max_pixels}
     known = read_known(cache_dir, **limits)
     before = len(known)
+    leaks = None
+    if config.drop_leaks:
+        leaks = leaks_to_drop(config.data, reporter, device=config.device, cache_dir=cache_dir)
     index = build_index(
         source,
         **limits,
@@ -166,7 +169,7 @@ def _index(config: TrainConfig, source: Source, cache_dir: Path, reporter: Repor
         workers=default_workers() if config.workers is None else config.workers,
         known_good=known,
         reporter=reporter,
-        leaks=leaks_to_drop(config.data, reporter, device=config.device) if config.drop_leaks else None,
+        leaks=leaks,
     )
     if len(known) > before:
         write_known(cache_dir, known, **limits)

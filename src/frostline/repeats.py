@@ -100,17 +100,30 @@ def folded(index: Index, folds: int, *, seed: int) -> list[Index]:
     Raises:
         ConfigError: a class has too few pictures.
     """
-    free = [image for image in index.images if image.split != "test"]
-    labels = np.array([image.label for image in free])
+    check_folds(index, folds)
+    free = _not_for_testing(index)
     units = [image.group or image.digest for image in free]
-    fewest = int(np.bincount(labels, minlength=len(index.classes)).argmin())
-    count = int((labels == fewest).sum())
-    if count < folds:
-        raise ConfigError(
-            f"--folds {folds} needs as many pictures of every class; {index.classes[fewest]} has {count}; lower it"
-        )
-    dealt = dealt_into_folds(labels.tolist(), units, folds, seed=seed)
+    dealt = dealt_into_folds([image.label for image in free], units, folds, seed=seed)
     return [_with_validation(index, {free[i].position for i in held}) for held in dealt]
+
+
+def check_folds(index: Index, folds: int) -> None:
+    """Refuse more folds than the smallest class has pictures.
+
+    Raises:
+        ConfigError: a class has too few.
+    """
+    counts = np.bincount([image.label for image in _not_for_testing(index)], minlength=len(index.classes))
+    fewest = int(counts.argmin())
+    if counts[fewest] < folds:
+        raise ConfigError(
+            f"--folds {folds} needs as many pictures of every class; {index.classes[fewest]} has {counts[fewest]}; "
+            "lower it"
+        )
+
+
+def _not_for_testing(index: Index) -> list[Image]:
+    return [image for image in index.images if image.split != "test"]
 
 
 def _with_validation(index: Index, held: set[int]) -> Index:

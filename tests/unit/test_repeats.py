@@ -61,3 +61,9 @@ def test_trainings_beside_a_run_change_nothing_of_it(tiny_folder, tmp_path):
     assert told["epoch"] == again.metrics["best"]["epoch"]
     assert told["low"] <= told["mean"] <= told["high"]
     assert math.isfinite(told["std"])
+
+
+def test_too_many_folds_are_refused_before_training(tiny_folder, tmp_path):
+    with pytest.raises(ConfigError, match="--folds 50 needs as many pictures of every class"):
+        frostline.train(tiny_folder, **SMALL, folds=50, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

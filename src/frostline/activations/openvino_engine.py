@@ -117,14 +117,24 @@ class OpenVinoEngine:
         first = next(rest, None)
         if first is None:
             return
-        if self._compiled is None and not self._take(first):
-            self._prepare(first)
-            self._keep(first)
+        if self._compiled is None:
+            self._compile_or_take(first)
         yield from self._run(chain([first], rest))
 
-    def _take(self, pixels: Tensor) -> bool:
-        """Take the compiled network from where an earlier process kept it."""
-        found = self._kept.shelf.take(self._identity(pixels)) if self._kept else None
+    def _compile_or_take(self, pixels: Tensor) -> None:
+        if self._kept is None:
+            self._prepare(pixels)
+            return
+        shelf, name = self._kept.shelf, self._identity(self._kept.graph, pixels)
+        if not self._take(shelf.take(name)):
+            self._prepare(pixels)
+            content = BytesIO()
+            self._compiled.export_model(content)
+            names = [str(dtype).removeprefix("torch.") for dtype in self._dtypes]
+            shelf.put(name, content.getvalue(), {"dtypes": names})
+
+    def _take(self, found: tuple[dict[str, Any], bytes] | None) -> bool:
+        """Take the compiled network as an earlier process kept it; tell whether it can be used."""
         if found is None:
             return False
         facts, content = found
@@ -135,18 +145,10 @@ class OpenVinoEngine:
         self._dtypes = tuple(getattr(torch, name) for name in facts["dtypes"])
         return True
 
-    def _keep(self, pixels: Tensor) -> None:
-        if self._kept:
-            content = BytesIO()
-            self._compiled.export_model(content)
-            names = [str(dtype).removeprefix("torch.") for dtype in self._dtypes]
-            self._kept.shelf.put(self._identity(pixels), content.getvalue(), {"dtypes": names})
-
-    def _identity(self, pixels: Tensor) -> str:
+    def _identity(self, graph: str, pixels: Tensor) -> str:
         """Digest everything that the compiled network depends on."""
-        assert self._kept
         weights, preprocess = digest_tensors(self._plain.prefix.state_dict()), asdict(self._plain.preprocess)
-        what = self._kept.graph, weights, preprocess, tuple(pixels.shape[1:]), REQUEST
+        what = graph, weights, preprocess, tuple(pixels.shape[1:]), REQUEST
         how = _settings(self._precision), cpu_name(), torch.__version__, openvino_name()
         return digest_bytes(repr((what, how)).encode())
 

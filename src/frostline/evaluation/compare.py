@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from frostline.evaluation.intervals import LEVEL, RESAMPLES, Interval
+from frostline.evaluation.intervals import RESAMPLES, Interval, between_quantiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,12 @@ def compare(first_right_N: np.ndarray, second_right_N: np.ndarray, *, seed: int 
     p_value = binomtest(only_first, differing, 0.5).pvalue if differing else 1.0
     shares = np.array([only_first, only_second, count - differing]) / count
     drawn = np.random.default_rng(seed).multinomial(count, shares, size=RESAMPLES)
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile((drawn[:, 1] - drawn[:, 0]) / count, [tail, 1 - tail])
     return Comparison(
         count=count,
         accuracies=(float(first_right_N.mean()), float(second_right_N.mean())),
         only_first=only_first,
         only_second=only_second,
         difference=(only_second - only_first) / count,
-        interval=(float(low), float(high)),
+        interval=between_quantiles((drawn[:, 1] - drawn[:, 0]) / count),
         p_value=float(p_value),
     )

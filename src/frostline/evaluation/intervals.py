@@ -52,8 +52,13 @@ def bootstrap(
     for _ in range(RESAMPLES // AT_ONCE):
         drawn = draw.multinomial(counts.sum(), counts / counts.sum(), size=AT_ONCE)
         values.append(statistic(drawn @ right, drawn @ is_true, drawn @ is_predicted))
+    return between_quantiles(np.concatenate(values))
+
+
+def between_quantiles(values_R: np.ndarray) -> Interval:
+    """The interval that leaves out as much of a statistic's resamples on either side."""
     tail = (1 - LEVEL) / 2
-    low, high = np.quantile(np.concatenate(values), [tail, 1 - tail])
+    low, high = np.quantile(values_R, [tail, 1 - tail])
     return float(low), float(high)
 
 

@@ -28,11 +28,19 @@ class Read:
 def note_read(path: Path, by: str, accuracy: float, digests: Iterable[str]) -> Read:
     """Append a look at the test split to `test_reads.csv`; those that were there stay."""
     text = path.read_text(encoding="utf-8") if path.is_file() else _line(column.name for column in fields(Read))
-    number = len(list(csv.reader(io.StringIO(text))))
+    number = count_reads(path) + 1
     digest = digest_bytes("\n".join(sorted(digests)).encode())
     read = Read(number, datetime.now(UTC).isoformat(timespec="seconds"), by, accuracy, digest)
     write_text(path, text + _line(astuple(read)))
     return read
+
+
+def count_reads(path: Path) -> int:
+    """How many looks there were; none where there is no such file."""
+    if not path.is_file():
+        return 0
+    with path.open(encoding="utf-8", newline="") as file:
+        return sum(1 for _ in csv.DictReader(file))
 
 
 def _line(cells: Iterable[object]) -> str:

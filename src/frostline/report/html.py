@@ -12,7 +12,9 @@ import yaml
 
 from frostline.config import make_config
 from frostline.data.splitfile import read_split
+from frostline.evaluation.folds import FOLDS
 from frostline.evaluation.predictions import Said, read_predictions
+from frostline.evaluation.reads import count_reads
 from frostline.files import RunFolder, write_text
 from frostline.report.charts import Axis, Line, curve_chart, line_chart
 from frostline.report.pictures import Seer, Shown, show_pictures
@@ -88,6 +90,7 @@ class _Facts:
                 for name, one in self.measured["per_class"].items()
             ],
             **galleries,
+            "folds": FOLDS,
             "examined": self.review["examined"] > 0,
             "calibration": self._calibration(),
             "counts": self._counts(),
@@ -117,8 +120,7 @@ class _Facts:
         return lines
 
     def _reads(self) -> str:
-        reads = len(self.run.reads.read_text(encoding="utf-8").splitlines()) - 1 if self.run.reads.is_file() else 1
-        if reads > 1:
+        if (reads := count_reads(self.run.reads)) > 1:
             return self.words("read_often", count=reads)
         return self.words("read_once", time=self.measured["read"]["time"])
 

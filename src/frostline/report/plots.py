@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -184,7 +184,7 @@ def plot_batch(path: Path, pixels: np.ndarray, names: Sequence[str]) -> str:
     rows = -(-len(names) // columns)
     sheet = np.full((rows * (SIDE + NAME), columns * (SIDE + GAP)), 255, dtype=np.uint8)
     sheet = np.repeat(sheet[..., None], 3, axis=2)
-    figure, _ = _figure(sheet.shape[1] / DPI, sheet.shape[0] / DPI, columns=0)  # axes for each would take a second more
+    figure = _canvas(sheet.shape[1] / DPI, sheet.shape[0] / DPI)  # axes for each would take a second more
     for place, (picture, name) in enumerate(zip(pixels, names, strict=True)):
         top, left = place // columns * (SIDE + NAME) + NAME, place % columns * (SIDE + GAP) + GAP // 2
         sheet[top : top + SIDE, left : left + SIDE] = _thumbnail(picture)
@@ -205,16 +205,19 @@ def _thumbnail(pixels: np.ndarray) -> np.ndarray:
 def _figure(
     width: float, height: float, *, columns: int = 1, rows: int = 1, mosaic: list[list[str]] | None = None
 ) -> "tuple[Figure, list[Any]]":
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained" if columns else None, dpi=DPI)
-    FigureCanvasAgg(figure)
-    if not columns:
-        return figure, []
+    figure = _canvas(width, height, layout="constrained")
     if mosaic:
         return figure, list(figure.subplot_mosaic(mosaic).values())
     return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
+
+
+def _canvas(width: float, height: float, *, layout: Literal["constrained"] | None = None) -> "Figure":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout=layout, dpi=DPI)
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def _save(figure: "Figure", path: Path) -> str:

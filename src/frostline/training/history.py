@@ -97,7 +97,7 @@ def _epoch_of(row: dict[str, str]) -> EpochRow:
     floats = {
         column.name: float(row[column.name]) for column in fields(EpochRow) if column.name not in {*whole, "cached"}
     }
-    return EpochRow(**whole, **floats, cached=row["cached"] == "1")  # type: ignore[arg-type]
+    return EpochRow(**whole, **floats, cached=row["cached"] == "1")  # type: ignore[arg-type]  # by name
 
 
 def _shown(value: object) -> object:
