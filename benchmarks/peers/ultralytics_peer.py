@@ -15,16 +15,21 @@ given = options()
 class Taken(nn.Module):
     """Torchvision's network as the trainer calls its own: with a batch it gives the loss, with pictures the logits."""
 
+    criterion = None
+
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, x: Any, *_: Any, **__: Any) -> Any:
-        """Give the loss twice, or the logits."""
-        if not isinstance(x, dict):
-            return self.network(x)
-        loss = nn.functional.cross_entropy(self.network(x["img"]), x["cls"])
-        return loss, loss.detach()
+        """Give the loss and its items, or the logits."""
+        return self.loss(x) if isinstance(x, dict) else self.network(x)
+
+    def loss(self, batch: dict[str, Any], logits: Any = None) -> tuple[Any, dict[str, Any]]:
+        """Give the loss of a batch and its items."""
+        logits = self.network(batch["img"]) if logits is None else logits
+        loss = nn.functional.cross_entropy(logits, batch["cls"])
+        return loss, {"loss": loss.detach()}
 
 
 class Trainer(ClassificationTrainer):

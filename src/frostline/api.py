@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from frostline.config import TrainConfig, make_config, read_yaml
+from frostline.config import MAY_CHANGE, TrainConfig, make_config, read_yaml
 from frostline.errors import ConfigError, DataError, WeightsError
 from frostline.files import RunFolder
 from frostline.importing import leave_garbage
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from frostline.plan.price import StagePrice
     from frostline.plan.stages import ParameterCounts
     from frostline.predictor import Prediction, Predictor
-
-MAY_CHANGE = ("resume", "out", "workers", "device", "log", "live", "lang")
-"""Settings that a resumed run may have otherwise than the interrupted one."""
 
 
 @dataclass(frozen=True, slots=True)

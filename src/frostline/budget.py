@@ -23,7 +23,8 @@ from frostline.network.splitting import split
 from frostline.network.summary import layer_rows
 from frostline.plan.price import PROBE_PICTURES, time_suffix
 from frostline.plan.stages import freeze, resolve_plan, training_graph
-from frostline.training.task import Task, engine_of, price_of, sample_of, time_stage
+from frostline.training.pricing import price_of, time_stage
+from frostline.training.task import Task, engine_of, sample_of
 
 DEFAULT_BUDGET = "3m"
 """Of a run that is told neither stages, nor epochs, nor a time."""

@@ -28,6 +28,9 @@ def _resize(value: Any) -> Any:
     raise ValueError("allowed are the shorter side in pixels, such as 256, and squash")
 
 
+MAY_CHANGE = ("resume", "accept_data_changes", "out", "workers", "device", "log", "live", "lang")
+"""Settings that a resumed run may have otherwise than the interrupted one."""
+
 Numbers = Annotated[tuple[float, ...], BeforeValidator(_numbers)]
 """Numbers, written with commas between them."""
 
@@ -50,7 +53,9 @@ class TrainConfig(BaseModel):
     )
     weights: str = Field("imagenet", description="Starting weights: imagenet, none, a file, or an earlier run.")
     stages: str | None = Field(
-        None, description='Plan, e.g. "head:5, layer4:5@1e-4, all:10@1e-5": first part that trains : epochs [@ rate].'
+        None,
+        description='Plan, e.g. "head:5, layer4:5@1e-4, all:10@1e-5": first part that trains : epochs [@ rate] '
+        "[/ pixels of its training pictures].",
     )
     budget: str | None = Field(
         None,
@@ -158,6 +163,9 @@ class TrainConfig(BaseModel):
     )
     out: Path | None = Field(None, description="Run folder (default: runs/<data>-<model>, numbered when it exists).")
     resume: bool = Field(False, description="Go on with the interrupted run in --out.")
+    accept_data_changes: bool = Field(
+        False, description="With --resume: go on though pictures were added, removed, edited or relabelled since."
+    )
 
     @model_validator(mode="after")
     def _one_source_of_epochs(self) -> Self:

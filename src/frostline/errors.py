@@ -10,7 +10,8 @@
     |-- DecodeError                one picture cannot be read: why (caught; the picture is left out)
     |-- CacheError                 the activation store cannot be used
     |-- BundleError                a model file or a run folder is damaged or foreign
-    `-- DivergedError              the loss is no longer finite: step, loss, rate
+    |-- DivergedError              the loss is no longer finite: step, rate, pictures
+    `-- LimitError                 a limit of the system was met: which, and the setting to lower
 
 A message is one line: what was wrong, what is allowed, what to do next.
 """
@@ -63,4 +64,17 @@ class BundleError(FrostlineError):
 
 
 class DivergedError(FrostlineError):
-    """The loss is no longer a finite number."""
+    """The loss is no longer a finite number.
+
+    Args:
+        message: for people.
+        facts: stage, epoch, step, learning rate and the pictures of the step's batch.
+    """
+
+    def __init__(self, message: str, facts: dict[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.facts = facts or {}
+
+
+class LimitError(FrostlineError):
+    """Memory, files, disk or time that the system gives have run out."""

@@ -1,9 +1,13 @@
 """Files that are whole or absent: atomic writes, digests, the run folder."""
 
+import atexit
+import contextlib
 import os
+import platform
 import re
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +90,36 @@ def make_private(folder: Path) -> Path:
     return folder
 
 
+def usable_cache(folder: Path, warn: Callable[[str], None]) -> Path:
+    """Give a cache folder that can be written: the one wanted, or one that lasts as long as the process.
+
+    Args:
+        folder: wanted.
+        warn: told where it is another.
+
+    Raises:
+        ConfigError: there is no room for temporary files either.
+    """
+    try:
+        return make_private(folder)
+    except ConfigError as error:
+        try:
+            temporary = Path(tempfile.mkdtemp(prefix="frostline-"))
+        except OSError:
+            raise error from None
+        atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+        reason = str(error).partition(";")[0]
+        warn(f"{reason}; activations are kept for this run alone (give a folder that can be written with --cache-dir)")
+        return temporary
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files that a killed process left of its atomic writes; nobody may be writing meanwhile."""
+    for path in folder.glob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
 @dataclass(frozen=True, slots=True)
 class RunFolder:
     """The folder of one training and the names of what lies in it."""
@@ -158,6 +192,16 @@ class RunFolder:
         return self.path / "state" / "state.safetensors"
 
     @property
+    def diverged(self) -> Path:
+        """Where the loss was no number any more: the step, its rate and its pictures."""
+        return self.path / "diverged.json"
+
+    @property
+    def drift(self) -> Path:
+        """Which pictures were not those that the run began with, when it was to go on."""
+        return self.path / "data_changes.csv"
+
+    @property
     def events(self) -> Path:
         """TensorBoard's event files, where the run was asked to write them."""
         return self.path / "tensorboard"
@@ -178,6 +222,34 @@ class RunFolder:
                 f"cannot write the run to {self.path}: {error.strerror or error}; choose another folder with --out"
             ) from None
         return self
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from training into the folder meanwhile, and sweep up after killed ones.
+
+        Raises:
+            ConfigError: another one is at it; names it.
+        """
+        from filelock import FileLock, Timeout
+
+        lock, holder = FileLock(self.state.with_name("lock")), self.state.with_name("holder")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise ConfigError(
+                f"{self.path} is being trained into by {_read_or(holder, 'another process')}; wait until it has ended, "
+                "or choose another folder with --out"
+            ) from None
+        try:
+            for folder in (self.path, self.best.parent, self.state.parent):
+                sweep(folder)
+            write_text(holder, f"process {os.getpid()} on {platform.node()}")
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+            if not self.config.is_file():  # nothing was begun
+                Path(lock.lock_file).unlink(missing_ok=True)
 
     def remove_if_empty(self) -> None:
         """Remove the folders that `create` made, where nothing was written into them."""
@@ -218,3 +290,10 @@ class RunFolder:
             path = base.with_name(f"{name}-{number}")
             number += 1
         return cls(path)
+
+
+def _read_or(path: Path, otherwise: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8") or otherwise
+    except OSError:
+        return otherwise

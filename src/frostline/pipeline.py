@@ -15,11 +15,11 @@ from lightning_fabric import Fabric
 from frostline.bundle import write_bundle
 from frostline.config import TrainConfig
 from frostline.data.splitfile import skipped_csv, split_csv
-from frostline.errors import BundleError
 from frostline.evaluation.predictions import predictions_csv
 from frostline.evaluation.reads import note_read
 from frostline.files import RunFolder, write_text
 from frostline.hardware import make_fabric, precision_name
+from frostline.limits import naming_limits
 from frostline.outcome import Outcome, assess
 from frostline.plan.stages import Stage
 from frostline.prepare import Prepared, prepare_within_budget
@@ -31,13 +31,14 @@ from frostline.report.live import Live, NoPage, open_live
 from frostline.report.pictures import Seer
 from frostline.report.plots import plot_batch, plot_confusion, plot_curves
 from frostline.report.words import Words, choose_language
+from frostline.resuming import noting_divergence, reopen_run, settings_digest
 from frostline.review import review
 from frostline.sealed import Tensors
 from frostline.stopwatch import Stopwatch
 from frostline.training.history import EpochRow, History, StepRow, to_csv
 from frostline.training.loop import Progress, run_plan, snapshot, trained_names
 from frostline.training.order import shuffled_batches, train_requests
-from frostline.training.state import State, load_state, save_state
+from frostline.training.state import State, save_state
 from frostline.training.task import Task
 
 SHOWN_IN_BATCH = 32
@@ -52,37 +53,47 @@ def train_run(config: TrainConfig, reporter: Reporter, watch: Stopwatch) -> tupl
     Raises:
         UsageError: something about data, network, weights, plan or folder is wrong.
         DivergedError: the loss is not finite.
-        BundleError: the folder's state is damaged, or belongs to other data or weights.
+        BundleError: the folder's state is damaged, or belongs to other data, settings or weights.
+        LimitError: memory, disk or files have run out.
     """
     rng = torch.random.get_rng_state()
     fabric = make_fabric(config.device, config.precision)
     run = _create_folder(config, fabric)  # before the long work: whether it can be written shows at once
     try:
-        prepared = prepare_within_budget(config, fabric, reporter, watch)
-        task = prepared.task
-        if config.out is None and task.config.model != config.model:  # the folder bears the name that a budget chose
-            run.remove_if_empty()
-            run = _create_folder(task.config, fabric)
-        if task.config.folds:
-            check_folds(task.index, task.config.folds)
-        resumed = _open_run(task, run)
-        _introduce(prepared, run)
-        start = snapshot(task, trained_names(task))
-        with _open_log(task, run, resumed) as log, _open_live(task, run) as live:
-
-            def told(history: History) -> None:
-                log(history)
-                live.show(history)
-
-            progress = run_plan(replace(task, log=told), resumed=resumed, save=lambda state: _save(task, run, state))
-            repeats = _train_again(task, start, progress) if task.config.folds or task.config.seeds else None
-            metrics = _finish(prepared, run, start, progress, repeats) if task.fabric.is_global_zero else {}
-            live.end_with(run.report)
-        fabric.barrier()
-        return run, metrics
+        with naming_limits():
+            prepared = prepare_within_budget(config, fabric, reporter, watch)
+            task = prepared.task
+            if config.out is None and task.config.model != config.model:  # the folder bears the name of the one chosen
+                run.remove_if_empty()
+                run = _create_folder(task.config, fabric)
+            with run.held() if fabric.is_global_zero else nullcontext():
+                return run, _train(prepared, run)
     finally:
         torch.random.set_rng_state(rng)
         run.remove_if_empty()
+
+
+def _train(prepared: Prepared, run: RunFolder) -> dict[str, Any]:
+    """Train into a folder that is ours; give the metrics."""
+    task = prepared.task
+    if task.config.folds:
+        check_folds(task.index, task.config.folds)
+    resumed = _open_run(task, run)
+    _introduce(prepared, run)
+    start = snapshot(task, trained_names(task))
+    with _open_log(task, run, resumed) as log, _open_live(task, run) as live:
+
+        def told(history: History) -> None:
+            log(history)
+            live.show(history)
+
+        with noting_divergence(run):
+            progress = run_plan(replace(task, log=told), resumed=resumed, save=lambda state: _save(task, run, state))
+        repeats = _train_again(task, start, progress) if task.config.folds or task.config.seeds else None
+        metrics = _finish(prepared, run, start, progress, repeats) if task.fabric.is_global_zero else {}
+        live.end_with(run.report)
+    task.fabric.barrier()
+    return metrics
 
 
 def _create_folder(config: TrainConfig, fabric: Fabric) -> RunFolder:
@@ -103,20 +114,15 @@ def _open_run(task: Task, run: RunFolder) -> State | None:
     """Write what a run starts with; or, where the folder has it already, check it and give the saved state.
 
     Raises:
-        BundleError: the data are not those that the run began with.
+        BundleError: data or settings are not those that the run began with.
     """
-    split_text = split_csv(task.index)
     if task.fabric.broadcast(run.split.is_file()):
-        if run.split.read_text(encoding="utf-8") != split_text:
-            raise BundleError(
-                f"the pictures are not those that {run.path} began with; start a new run with another --out"
-            )
-        return load_state(run.state) if run.state.is_file() else None
+        return reopen_run(task, run)
     if task.fabric.is_global_zero:
         write_text(run.config, task.config.to_yaml())
         write_text(run.skipped, skipped_csv(task.index))
         _plot_first_batch(task, run)
-        write_text(run.split, split_text)
+        write_text(run.split, split_csv(task.index))
     task.fabric.barrier()
     return None
 
@@ -149,8 +155,9 @@ def _open_live(task: Task, run: RunFolder) -> AbstractContextManager[Live]:
 
 def _save(task: Task, run: RunFolder, state: State) -> None:
     if task.fabric.is_global_zero:
-        save_state(run.state, state)
-        _write_tables(run, state.history)
+        save_state(run.state, replace(state, settings=settings_digest(task)))
+        if not state.step:
+            _write_tables(run, state.history)
 
 
 def _write_tables(run: RunFolder, history: History) -> None:
@@ -229,6 +236,7 @@ def _stage_json(stage: Stage, progress: Progress) -> dict[str, Any]:
         "part": stage.part,
         "epochs": stage.epochs,
         "lr": stage.lr,
+        "size": stage.size,
         "frost_line": stage.cut.name,
         "priced_seconds": price.seconds if price else None,
         "seconds": progress.paid.get(stage.number),
@@ -255,7 +263,7 @@ def _facts(prepared: Prepared) -> dict[str, Any]:
 
 
 def _seconds(watch: Stopwatch) -> dict[str, float]:
-    names = ("import", "audit", "activations", "training", "evaluation")
+    names = ("import", "audit", "activations", "training", "saving", "evaluation")
     return {"total": watch.total, **{name: watch.seconds[name] for name in names}}
 
 

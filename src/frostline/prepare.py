@@ -1,6 +1,7 @@
 """What comes before training: open the data, build the network, resolve the plan; and price it."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,11 +19,12 @@ from frostline.data.loader import default_workers
 from frostline.data.pictures import Source
 from frostline.data.sources import open_source
 from frostline.data.views import centre_shape, parse_views
-from frostline.errors import ConfigError
-from frostline.files import default_cache_dir, make_private
+from frostline.errors import ConfigError, PlanError
+from frostline.files import default_cache_dir, usable_cache
 from frostline.hardware import make_fabric, put_on
 from frostline.inspection import leaks_to_drop
-from frostline.network.build import NetworkSpec, build
+from frostline.network.build import Network, NetworkSpec, build
+from frostline.network.cuts import Traced
 from frostline.network.heads import DepthHead
 from frostline.network.smallnet import SmallNet
 from frostline.network.splitting import split
@@ -30,12 +32,13 @@ from frostline.network.weights import Loaded, load_weights
 from frostline.plan.grammar import parse_stages
 from frostline.plan.price import StagePrice
 from frostline.plan.schedules import parse_schedule
-from frostline.plan.stages import ParameterCounts, count_parameters, resolve_plan, start_training_mode
+from frostline.plan.stages import ParameterCounts, Stage, count_parameters, resolve_plan, start_training_mode
 from frostline.progress import Reporter, Silent
 from frostline.report.events import check_tensorboard
 from frostline.stopwatch import Stopwatch
 from frostline.training.order import base_requests
-from frostline.training.task import Task, price_of
+from frostline.training.pricing import price_of
+from frostline.training.task import Task
 
 WHITENED = 1000
 """Pictures from which a network's whitening stem is computed."""
@@ -71,14 +74,16 @@ def prepare(
     if config.log == "tensorboard":
         check_tensorboard()
     reporter = reporter if fabric.is_global_zero else Silent()
-    cache_dir = make_private(config.cache_dir or default_cache_dir())
-    source = open_source(config.data, cache_dir=cache_dir)
+    home = config.cache_dir or default_cache_dir()
+    cache_dir = usable_cache(home, reporter.warn)
+    source = open_source(config.data, cache_dir=home)
     classes = class_names(source)
     network = build(NetworkSpec.from_config(config, len(classes)), init=config.init, seed=config.seed)
     loaded = load_weights(network, config.weights, allow_missing=config.allow_missing, classes=classes)
     put_on(network.module, fabric.device)
     traced = network.trace()
     plan = resolve_plan(config, traced)
+    _check_sizes(plan, network, traced)
     if index is None:
         with watch.span("audit"):
             index = _index(config, source, cache_dir, reporter)
@@ -95,6 +100,21 @@ def prepare(
         config, index, network, traced, plan, views, pictures, engines, cache_dir, fabric, reporter, fits_head, watch
     )
     return Prepared(task, loaded)
+
+
+def _check_sizes(plan: Sequence[Stage], network: Network, traced: Traced) -> None:
+    """Refuse sizes that the network cannot compute: some are built for one size alone."""
+    for name, size in [(stage.name, stage.size) for stage in plan if stage.size is not None]:
+        whole = split(traced, traced.before("all")).evaluating.eval()
+        device = next(network.module.parameters()).device
+        try:
+            with torch.no_grad():
+                whole(torch.zeros(1, network.preprocess.channels, size, size, device=device))
+        except (RuntimeError, ValueError, AssertionError):
+            raise PlanError(
+                f"{name}: {network.spec.model} cannot compute pictures of {size} pixels; leave /{size} out, and "
+                f"{network.preprocess.size} are used"
+            ) from None
 
 
 def _whiten(network: SmallNet, pictures: Pictures, index: Index) -> None:
@@ -172,5 +192,6 @@ def _index(config: TrainConfig, source: Source, cache_dir: Path, reporter: Repor
         leaks=leaks,
     )
     if len(known) > before:
-        write_known(cache_dir, known, **limits)
+        with suppress(OSError):  # the next run looks at them again
+            write_known(cache_dir, known, **limits)
     return index

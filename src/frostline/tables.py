@@ -33,7 +33,7 @@ def plan_table(prices: Sequence[tuple[StagePrice, ParameterCounts]]) -> str:
     rows = [
         (
             str(price.stage.number + 1),
-            price.stage.part,
+            price.stage.shown,
             price.stage.cut.name,
             str(price.stage.epochs),
             f"{price.stage.lr:g}",

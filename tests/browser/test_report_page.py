@@ -67,9 +67,23 @@ def test_the_page_works(run, browser, lang, width, scheme):
     assert [url for url in asked if not url.startswith("data:")] == [Path(path).resolve().as_uri()]
     assert page.evaluate("window.hurt") is None
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page is wider than the screen"
+    assert serious_faults(page) == []
     _sorts(page)
     _turns(page)
     page.close()
+
+
+def serious_faults(page):
+    """What axe finds against the guidelines for accessible pages, as rule and place."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [
+        (fault["id"], node["html"][:200])
+        for fault in found
+        if fault["impact"] in {"serious", "critical"}
+        for node in fault["nodes"]
+    ]
 
 
 def _sorts(page):

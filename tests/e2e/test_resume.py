@@ -1,8 +1,10 @@
 """An interrupted run goes on and ends with the same bytes as one that was never interrupted."""
 
+import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,11 @@ from safetensors.torch import load_file
 
 from frostline import api, cli, pipeline
 from frostline.data.splitfile import read_split
-from frostline.errors import BundleError
+from frostline.errors import BundleError, ConfigError
+from frostline.files import RunFolder
 from frostline.progress import Silent
-from frostline.training import loop
+from frostline.training import saving
+from frostline.training.state import load_state
 
 SETTINGS = {
     "model": "vgg11_bn",
@@ -39,10 +43,10 @@ import sys, time
 import torch
 from frostline import cli
 from frostline.console import Terminal
-from frostline.training import loop
+from frostline.training import saving, stopping
 
 torch.set_num_threads(1)
-loop.SAVE_SECONDS = 0.0
+saving.SAVE_SECONDS, saving.SHARE, stopping.GRACE = 0.0, 1e9, 1
 stop_at, say = int(sys.argv[1]), Terminal.say
 told = 0
 
@@ -107,7 +111,8 @@ def unbroken(request, quick, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def save_often(monkeypatch):
-    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(saving, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(saving, "SHARE", 1e9)
 
 
 def assert_same(run, other):
@@ -136,7 +141,7 @@ def test_a_run_interrupted_at_any_epoch_ends_with_the_same_bytes(unbroken, tmp_p
     with pytest.raises(KeyboardInterrupt):
         api.train(data, out=tmp_path / "run", reporter=InterruptAt(epoch), **settings)
     assert not (tmp_path / "run" / "metrics.json").exists()
-    assert (tmp_path / "run" / "state" / "state.safetensors").exists() == (epoch > 1)
+    assert (tmp_path / "run" / "state" / "state.safetensors").exists()
     run = api.train(data, out=tmp_path / "run", resume=True)
     assert_same(run.path, whole)
 
@@ -210,22 +215,109 @@ def a_training_picture(data: Path, run: Path) -> Path:
 
 def add_one(data, run):
     Image.new("RGB", (40, 40), "white").save(data / "a" / "new.png")
+    return "a/new.png: added"
 
 
 def remove_one(data, run):
-    a_training_picture(data, run).unlink()
+    picture = a_training_picture(data, run)
+    picture.unlink()
+    return f"{picture.relative_to(data)}: removed"
 
 
-def change_one(data, run):
-    Image.new("RGB", (40, 40), "white").save(a_training_picture(data, run))
+def edit_one(data, run):
+    """Same size, same time."""
+    picture = a_training_picture(data, run)
+    before, pixels = picture.stat(), np.asarray(Image.open(picture))
+    Image.fromarray(255 - pixels).save(picture)
+    with picture.open("ab") as file:  # what follows a PNG's end is not read
+        file.write(bytes(max(0, before.st_size - picture.stat().st_size)))
+    os.utime(picture, ns=(before.st_atime_ns, before.st_mtime_ns))
+    return f"{picture.relative_to(data)}: edited"
 
 
-@pytest.mark.parametrize("change", [add_one, remove_one, change_one])
-def test_other_pictures_are_refused(tmp_path, change):
+def damage_one(data, run):
+    picture = a_training_picture(data, run)
+    picture.write_bytes(picture.read_bytes()[:100])
+    return f"{picture.relative_to(data)}: cannot be used any more"
+
+
+def swap_labels(data, run):
+    one, other = data / "a" / "0.png", data / "b" / "0.png"
+    first, second = one.read_bytes(), other.read_bytes()
+    one.write_bytes(second)
+    other.write_bytes(first)
+    return "a/0.png: edited"
+
+
+@pytest.mark.parametrize("change", [add_one, remove_one, edit_one, damage_one, swap_labels])
+def test_other_pictures_are_refused_unless_they_are_accepted(tmp_path, change):
     data, run = interrupted(tmp_path)
-    change(data, run)
-    with pytest.raises(BundleError, match=r"the pictures are not those that .* began with; start a new run"):
+    told = change(data, run)
+    with pytest.raises(BundleError, match=r"the pictures are not those that .* began with .*--accept-data-changes"):
         api.train(data, out=run, resume=True)
+    listed = (run / "data_changes.csv").read_text()
+    assert told.partition(":")[0] in listed
+    assert told.partition(": ")[2] in listed
+    before = (run / "split.csv").read_text()
+    assert api.train(data, out=run, resume=True, accept_data_changes=True).metrics["val"]["accuracy"] >= 0
+    assert (run / "split.csv").read_text() != before
+
+
+def test_other_classes_are_refused_even_if_changes_are_accepted(tmp_path):
+    data, run = interrupted(tmp_path)
+    (data / "b").rename(data / "z")
+    with pytest.raises(BundleError, match="the classes are not those"):
+        api.train(data, out=run, resume=True, accept_data_changes=True)
+
+
+def test_other_settings_are_refused(tmp_path):
+    data, run = interrupted(tmp_path)
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("lr: 0.003", "lr: 0.004"))
+    with pytest.raises(BundleError, match=r"config\.yaml is not as it was when the run was interrupted"):
+        api.train(data, out=run, resume=True)
+
+
+def test_a_second_run_into_the_same_folder_is_refused(tmp_path):
+    data, run = interrupted(tmp_path)
+    with (
+        RunFolder(run).held(),
+        pytest.raises(ConfigError, match=rf"is being trained into by process {os.getpid()} on "),
+    ):
+        api.train(data, out=run, resume=True)
+    assert api.train(data, out=run, resume=True).metrics["best"]
+
+
+class InterruptIn(Silent):
+    """A reporter that sends this process a signal after so many pictures of training."""
+
+    def __init__(self, pictures, number=signal.SIGINT):
+        self.left, self.number = pictures, number
+
+    @contextmanager
+    def bar(self, total, what, left=None):
+        def advance(count):
+            if what.startswith("epoch"):
+                self.left -= count
+                if self.left <= 0 < self.left + count:
+                    signal.raise_signal(self.number)
+
+        yield advance
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unbroken", ["disk", "disk, rich", "off"], indirect=True)
+@pytest.mark.parametrize("pictures", [1, 11, 25, 35, 51, 95])
+def test_a_run_interrupted_after_any_step_ends_with_the_same_bytes(unbroken, tmp_path, monkeypatch, pictures):
+    """24 pictures an epoch, in batches of 10."""
+    monkeypatch.setattr(saving, "SAVE_SECONDS", 1e9)
+    data, settings, whole = unbroken
+    with pytest.raises(KeyboardInterrupt):
+        api.train(data, out=tmp_path / "run", reporter=InterruptIn(pictures), **settings)
+    state = load_state(tmp_path / "run" / "state" / "state.safetensors")
+    epoch, within = divmod(pictures - 1, 24)
+    assert (2 * state.stage + state.epoch, state.step) == (epoch, within // 10 + 1), "the step under way was finished"
+    assert_same(api.train(data, out=tmp_path / "run", resume=True).path, whole)
 
 
 def test_a_damaged_state_is_refused(tmp_path):

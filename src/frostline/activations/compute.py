@@ -29,11 +29,19 @@ class Pictures:
     frames: Frames | None = None
     """Where pictures that are read more than once are kept."""
 
-    def load(self, batches: Sequence[Sequence[Request]], *, keep: bool = False) -> Iterator[Tensor]:
-        """Give each batch as uint8 (batch, channels, size, size); `keep` what is decoded for the next time."""
+    def load(
+        self, batches: Sequence[Sequence[Request]], *, keep: bool = False, beside: bool = True
+    ) -> Iterator[Tensor]:
+        """Give each batch as uint8 (batch, channels, size, size).
+
+        Args:
+            batches: the views wanted.
+            keep: what is decoded, for the next time.
+            beside: decode while batches are used, as `frostline.data.loader.load` does.
+        """
         frames = self.frames if keep else None
         limits = {"max_pixels": self.max_pixels, "workers": self.workers}
-        return load(self.source, self.preprocess, batches, **limits, frames=frames)
+        return load(self.source, self.preprocess, batches, **limits, frames=frames, beside=beside)
 
 
 def fill(
@@ -55,7 +63,9 @@ def fill(
         batches = [missing[i : i + pictures.at_once] for i in range(0, len(missing), pictures.at_once)]
         try:
             with reporter.bar(len(missing), "computing frozen layers") as advance:
-                for batch, values in zip(batches, engine.run(pictures.load(batches)), strict=True):
+                for batch, values in zip(
+                    batches, engine.run(pictures.load(batches, beside=engine.shares_cores)), strict=True
+                ):
                     store.add([row_id(request) for request in batch], _to_rows(values))
                     advance(len(batch))
         finally:

@@ -24,6 +24,10 @@ class Engine(Protocol):
     def name(self) -> str:
         """Kind and version: engines of different names may round differently, so their rows are kept apart."""
 
+    @property
+    def shares_cores(self) -> bool:
+        """Whether it loses nothing where pictures are decoded beside it."""
+
     def run(self, batches: Iterable[Tensor]) -> Iterator[Values]:
         """Give the values (batch, ...) of each batch of uint8 pixels (batch, channels, height, width), in order."""
 
@@ -46,6 +50,11 @@ class TorchEngine:
     def name(self) -> str:
         """Torch with its version."""
         return f"torch {torch.__version__}"
+
+    @property
+    def shares_cores(self) -> bool:
+        """Not on the CPU, where every layer waits for the slowest core."""
+        return self.fabric.device.type != "cpu"
 
     def run(self, batches: Iterable[Tensor]) -> Iterator[Values]:
         """Give each batch's values, on the device."""

@@ -51,8 +51,11 @@ class DirectFeed:
     is_stored: bool = False
 
     def batches(self, requests: Sequence[Sequence[Request]]) -> Iterator[Values]:
-        """Give each batch's values."""
-        for values in self.engine.run(self.pictures.load(requests, keep=True)):
+        """Give each batch's values; on the CPU, all cores decode it, then compute it, then train on it."""
+        beside = self.fabric.device.type != "cpu"
+        batches = self.pictures.load(requests, keep=True, beside=beside)
+        computed = self.engine.run(batches) if beside else (next(self.engine.run([batch])) for batch in batches)
+        for values in computed:
             yield tuple(_arranged(value.to(self.fabric.device)) for value in values)
 
 

@@ -107,6 +107,11 @@ class OpenVinoEngine:
         """OpenVINO with its version."""
         return openvino_name()
 
+    @property
+    def shares_cores(self) -> bool:
+        """Yes: each request is one core's."""
+        return True
+
     def run(self, batches: Iterable[Tensor]) -> Iterator[Values]:
         """Give each batch's values.
 

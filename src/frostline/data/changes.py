@@ -1,6 +1,7 @@
 """Changes drawn anew for every view: a shifted crop, a hidden square, RandAugment; functions of (pixels, seed)."""
 
 import re
+import threading
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -15,6 +16,8 @@ Change = Callable[[np.ndarray, int], np.ndarray]
 ALLOWED = (
     "pad:P (shift by up to P pixels), cutout:S (hide a square of side S), randaugment[:OPERATIONS[:MAGNITUDE]] (to 30)"
 )
+_DRAWING = threading.Lock()
+"""Torch's generator is one for all threads."""
 _CHANGE = re.compile(r"(pad|cutout):(\d{1,3})|(randaugment)(?::([1-9])(?::([12]?\d|30))?)?")
 
 
@@ -76,6 +79,6 @@ def _rand_augment(pixels: np.ndarray, operations: int, magnitude: int, seed: int
     """RandAugment (arXiv 1909.13719), torchvision's; its draws come from the seed, torch's own state is left alone."""
     from torchvision.transforms import RandAugment  # slow to import, and only this needs it
 
-    with torch.random.fork_rng(devices=[]):
+    with _DRAWING, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return np.asarray(RandAugment(operations, magnitude)(Image.fromarray(pixels)))

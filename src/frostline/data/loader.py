@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -25,6 +27,8 @@ EXAMINED_AT_ONCE = 32
 WORTH_WORKERS = 32
 """Fewer pictures than this are read in the process itself: starting workers would cost more."""
 
+PIECE = 8
+"""Pictures that a thread makes at a time."""
 EASY = 5000
 """As many pictures, all in memory, are framed in the process itself: quicker than to start workers every epoch."""
 
@@ -97,6 +101,7 @@ def load(
     max_pixels: int,
     workers: int,
     frames: Frames | None = None,
+    beside: bool = True,
 ) -> Iterator[Tensor]:
     """Give each batch of views as uint8 (batch, channels, size, size).
 
@@ -105,19 +110,38 @@ def load(
         preprocess: how they are framed.
         batches: the views wanted.
         max_pixels: of a picture that is not refused.
-        workers: decoding processes.
+        workers: decoding processes, or threads.
         frames: where centres are looked for, and kept for the next time.
+        beside: decode the next batches in processes while a batch is used; else decode each in threads when it is
+            asked for. Two that share the cores wait for each other: where torch computes on the CPU, every layer ends
+            with its slowest thread, and a thread that a decoder displaced holds up all.
 
     Raises:
         DataError: a picture has changed, or cannot be read any more, since it was examined.
     """
     viewer = _Viewer(source, preprocess, max_pixels, frames)
+    if not beside:
+        yield from _load_in_turns(viewer, batches, max(1, workers))
+        return
     total = sum(map(len, batches))
     needs_workers = total > EASY or not _are_at_hand(batches, frames)
     for views in run_in_workers(viewer, batches, workers if needs_workers else 0, total=total):
-        if isinstance(views, str):
-            raise DataError(views)
-        yield views
+        yield _sound(views)
+
+
+def _load_in_turns(viewer: "_Viewer", batches: Sequence[Sequence[Request]], threads: int) -> Iterator[Tensor]:
+    """Make each batch in threads, when it is asked for."""
+    with ThreadPoolExecutor(threads) as pool:
+        for batch in batches:
+            pieces = [batch[i : i + PIECE] for i in range(0, len(batch), PIECE)]
+            made = pool.map(lambda piece: copy(viewer).__getitems__(piece), pieces)
+            yield torch.cat([_sound(views) for views in made])
+
+
+def _sound(views: Tensor | str) -> Tensor:
+    if isinstance(views, str):
+        raise DataError(views)
+    return views
 
 
 def _are_at_hand(batches: Sequence[Sequence[Request]], frames: Frames | None) -> bool:

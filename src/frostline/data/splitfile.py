@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from frostline.data.drift import Difference
 from frostline.data.index import Index
 from frostline.errors import BundleError
 
@@ -20,6 +21,11 @@ def skipped_csv(index: Index) -> str:
     skipped = [(item.path, "skipped", item.reason) for item in index.skipped]
     ignored = [(path, "ignored", "not a picture by its name") for path in index.source.ignored]
     return _csv(("path", "outcome", "reason"), skipped + ignored)
+
+
+def differences_csv(found: Iterable[Difference]) -> str:
+    """Write which pictures are not what they were as CSV: path, change."""
+    return _csv(("path", "change"), ((one.path, one.change) for one in found))
 
 
 def _csv(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -1,4 +1,4 @@
-"""The stage grammar: `first part that trains : epochs [@ learning rate]`, stages separated by commas."""
+"""The stage grammar: `first part that trains : epochs [@ learning rate] [/ pixels]`, stages separated by commas."""
 
 import math
 import re
@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from frostline.errors import PlanError
 
 _STAGE = re.compile(
-    r"(?P<part>[\w.]+)\s*:\s*(?P<epochs>\d+)(\s*@\s*(?P<lr>(\d+\.?\d*|\.\d+)(e[+-]?\d+)?))?", re.IGNORECASE
+    r"(?P<part>[\w.]+)\s*:\s*(?P<epochs>\d+)(\s*@\s*(?P<lr>(\d+\.?\d*|\.\d+)(e[+-]?\d+)?))?(\s*/\s*(?P<size>\d+))?",
+    re.IGNORECASE,
 )
+
+SIZES = range(8, 2049)
+"""Sides, in pixels, that a stage's pictures can have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +24,13 @@ class StageText:
     epochs: int
     lr: float | None = None
     """Learning rate per update; None takes the run's."""
+    size: int | None = None
+    """Side of the training pictures in pixels; None takes the network's."""
 
     def __str__(self) -> str:
         rate = "" if self.lr is None else f"@{self.lr:g}"
-        return f"{self.part}:{self.epochs}{rate}"
+        size = "" if self.size is None else f"/{self.size}"
+        return f"{self.part}:{self.epochs}{rate}{size}"
 
 
 def parse_stages(text: str) -> tuple[StageText, ...]:
@@ -45,10 +52,14 @@ def _parse_stage(text: str) -> StageText:
     match = _STAGE.fullmatch(text)
     if match is None:
         raise PlanError(
-            f"stage {text!r} is not understood; write PART:EPOCHS or PART:EPOCHS@RATE, such as layer4:5@1e-4"
+            f"stage {text!r} is not understood; write PART:EPOCHS, PART:EPOCHS@RATE or PART:EPOCHS@RATE/PIXELS, such "
+            "as layer4:5@1e-4"
         )
     epochs = int(match["epochs"])
     lr = float(match["lr"]) if match["lr"] else None
     if epochs < 1 or lr == 0 or lr == math.inf:
         raise PlanError(f"stage {text!r} trains nothing; epochs are at least 1 and the rate is a number above 0")
-    return StageText(match["part"], epochs, lr)
+    size = int(match["size"]) if match["size"] else None
+    if size is not None and size not in SIZES:
+        raise PlanError(f"stage {text!r}: {size} pixels are no size; allowed are {SIZES[0]} to {SIZES[-1]}")
+    return StageText(match["part"], epochs, lr, size)

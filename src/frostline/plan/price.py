@@ -45,7 +45,8 @@ class StagePrice:
     stage: Stage
     rows: int
     missing: int
-    row_bytes: int
+    bytes: int
+    """Of the stage's activations."""
     seconds_pass: float
     """To compute the missing rows."""
     seconds_stored: float
@@ -54,11 +55,6 @@ class StagePrice:
     choice: str
     """ram, disk or off."""
     why: str
-
-    @property
-    def bytes(self) -> int:
-        """Size of the stage's activations."""
-        return self.rows * self.row_bytes
 
     @property
     def seconds(self) -> float:
@@ -81,6 +77,35 @@ class Workload:
     missing: int
     is_decoded_once: bool = False
     """Whether later epochs find the pictures in memory where nothing is stored."""
+
+    @property
+    def shown(self) -> int:
+        """Pictures per epoch."""
+        return self.train + self.val
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The pictures of one size in a stage: how many, how long each takes, how much a row of theirs takes."""
+
+    work: Workload
+    timing: Timing
+    row_bytes: int
+
+    @property
+    def seconds_suffix(self) -> float:
+        """Of an epoch, above the frost line."""
+        return self.work.train * self.timing.train + self.work.val * self.timing.evaluate
+
+    @property
+    def seconds_pass(self) -> float:
+        """To compute the missing rows."""
+        return self.work.missing * (self.timing.decode + self.timing.prefix)
+
+    def seconds_frozen(self, epochs: int) -> float:
+        """Below the frost line, where nothing is stored."""
+        decoded = self.work.shown * (1 if self.work.is_decoded_once else epochs)
+        return decoded * self.timing.decode + epochs * self.work.shown * self.timing.prefix
 
 
 def seconds_per_picture(work: Callable[[int], object], most: int, fabric: Computer) -> float:
@@ -144,42 +169,36 @@ def _evaluate_once(suffix: nn.Module, values: Sequence[Tensor], fabric: Computer
         suffix(*values)
 
 
-def price_stage(
-    stage: Stage, split: Split, work: Workload, timing: Timing, row_bytes: int, *, mode: str, room: int
-) -> StagePrice:
+def price_stage(stage: Stage, split: Split, parts: Sequence[Part], *, mode: str, room: int) -> StagePrice:
     """Choose where the stage's frozen layers come from, and say what both ways cost.
 
     Args:
         stage: what is priced.
         split: the stage's.
-        work: how much there is to do.
-        timing: measured on this machine.
-        row_bytes: of one row.
+        parts: how much there is to do, by the size of the pictures.
         mode: auto, ram, disk or off, as asked for.
         room: bytes that the store may take.
     """
-    size = work.rows * row_bytes
-    suffix = stage.epochs * (work.train * timing.train + work.val * timing.evaluate)
-    shown = stage.epochs * (work.train + work.val)
-    decoded = work.train + work.val if work.is_decoded_once else shown
-    direct = decoded * timing.decode + shown * timing.prefix + suffix
-    read = 0.0 if size <= RAM_LIMIT else shown * row_bytes / READ_BYTES_PER_SECOND
-    computing = work.missing * (timing.decode + timing.prefix)
+    rows, missing = sum(part.work.rows for part in parts), sum(part.work.missing for part in parts)
+    size = sum(part.work.rows * part.row_bytes for part in parts)
+    shown = stage.epochs * sum(part.work.shown * part.row_bytes for part in parts)
+    read = 0.0 if size <= RAM_LIMIT else shown / READ_BYTES_PER_SECOND
+    suffix = stage.epochs * sum(part.seconds_suffix for part in parts)
+    direct = sum(part.seconds_frozen(stage.epochs) for part in parts) + suffix
+    computing = sum(part.seconds_pass for part in parts)
     stored = computing + read + suffix
-    choice, why = _choose(mode, split, work, size, room, stored, direct)
-    return StagePrice(stage, work.rows, work.missing, row_bytes, computing, stored, direct, choice, why)
+    choice, why = "off", "nothing is frozen"
+    if not split.is_whole:
+        choice, why = _choose(mode, rows, missing, size, room, stored, direct)
+    return StagePrice(stage, rows, missing, size, computing, stored, direct, choice, why)
 
 
-def _choose(
-    mode: str, split: Split, work: Workload, size: int, room: int, stored: float, direct: float
-) -> tuple[str, str]:
-    if split.is_whole:
-        return "off", "nothing is frozen"
-    if not work.rows:
+def _choose(mode: str, rows: int, missing: int, size: int, room: int, stored: float, direct: float) -> tuple[str, str]:
+    if not rows:
         return "off", "views drawn anew never repeat; none, flip or crops:K alone can be stored"
     if mode != "auto":
         return mode, "as asked for"
-    if not work.missing:
+    if not missing:
         return "disk", "all stored before"
     if size > room:
         return "off", f"activations of {size / 1e9:.1f} GB do not fit in {room / 1e9:.1f} GB"

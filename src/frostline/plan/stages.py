@@ -26,11 +26,18 @@ class Stage:
     epochs: int
     lr: float
     cut: Cut
+    size: int | None = None
+    """Side of its training pictures in pixels, where it is not the network's (progressive resizing)."""
 
     @property
     def name(self) -> str:
         """The stage as told to the user, such as `stage 2, layer4`."""
         return f"stage {self.number + 1}, {self.part}"
+
+    @property
+    def shown(self) -> str:
+        """What trains, and the size where the stage has its own: `layer4`, `layer4/160`."""
+        return self.part if self.size is None else f"{self.part}/{self.size}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,7 @@ def _resolve(config: TrainConfig, traced: Traced, number: int, text: StageText) 
     cut = traced.before(text.part)
     defaults = HEAD_LR if text.part == "head" else THAWED_LR
     lr = text.lr or config.lr or defaults[config.optimizer]
-    return Stage(number, text.part, text.epochs, lr, cut)
+    return Stage(number, text.part, text.epochs, lr, cut, text.size)
 
 
 def freeze(module: nn.Module, split: Split) -> ParameterCounts:

@@ -86,7 +86,7 @@ class LivePage:
 def _told(stage: Stage) -> dict[str, Any]:
     return {
         "number": stage.number + 1,
-        "part": stage.part,
+        "part": stage.shown,
         "epochs": stage.epochs,
         "lr": stage.lr,
         "frost_line": stage.cut.name,

@@ -29,7 +29,7 @@ def fit_head(task: Task) -> EpochRow:
     shown = train_requests(some, task.views, seed=task.config.seed, epoch=0)
     mode = "disk" if task.config.feature_cache == "auto" else task.config.feature_cache
     origin = Origin(engine_of(task, divided), mode if task.views.can_be_stored else "off")
-    has_stage = any(stage.cut == divided.cut for stage in task.plan)
+    has_stage = any(stage.cut == divided.cut and stage.size is None for stage in task.plan)
     feed = open_feed(task, divided, origin, stage_requests(task) if has_stage else shown + test_requests(task, val))
     start = time.perf_counter()
     with task.watch.span("training"):

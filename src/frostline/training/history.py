@@ -44,6 +44,11 @@ class History:
     best: int | None = None
     """Place in `epochs` of the best by validation accuracy: the earliest on ties, never NaN."""
 
+    @property
+    def done(self) -> int:
+        """Epochs so far, an epoch 0 left out."""
+        return sum(row.epoch > 0 for row in self.epochs)
+
     def add(self, row: EpochRow) -> bool:
         """Append an epoch; tell whether it is the best so far."""
         self.epochs.append(row)

@@ -1,11 +1,11 @@
 """The state that a resumed run starts from: one safetensors file, replaced whole.
 
-Order, views, dropout and learning rates are functions of (seed, stage, epoch, step), so the state is counters, weights
-and the optimizer's moments.
+Order, views, dropout and learning rates are functions of (seed, stage, epoch, step), so the state is counters, weights,
+the optimizer's moments, and what the steps of the epoch under way gave.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,15 @@ from frostline.errors import BundleError
 from frostline.sealed import Tensors, read_sealed, write_sealed
 from frostline.training.history import History
 
-FORMAT = 3
-"""Format 1 had no average, format 2 no engine: torch alone."""
-GROUPS = ("weights", "best", "moments", "average")
+FORMAT = 4
+"""Format 1 had no average, format 2 no engine: torch alone; format 3 no steps within an epoch."""
+GROUPS = ("weights", "best", "moments", "average", "sums")
+STEPS = "steps"
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Where a run stands after an epoch."""
+    """Where a run stands after a step."""
 
     stage: int
     """Place of the stage in the plan."""
@@ -44,10 +45,21 @@ class State:
     """Where the stage's frozen layers came from: stored and computed values may differ in the last bit."""
     engine: str = "torch"
     """What kind computed them: torch or openvino."""
+    step: int = 0
+    """Steps of the epoch after those that are done."""
+    sums: Tensors = field(default_factory=dict)
+    """Of those steps, `steps`: (steps, 2) float32, sums over pictures of loss and of right answers."""
+    settings: str = ""
+    """Digest of the run's settings; empty where the format had none."""
+
+    @property
+    def done(self) -> Tensor:
+        """What the steps of the epoch under way gave: (steps, 2) float32."""
+        return self.sums.get(STEPS, torch.zeros(0, 2))
 
 
 def save_state(path: Path, state: State) -> None:
-    """Write a state; the previous one stays until this one is complete."""
+    """Write a state; the previous one stays until this one is complete and reads back as it was written."""
     tensors = {f"{group}:{name}": tensor for group in GROUPS for name, tensor in getattr(state, group).items()}
     facts = {
         "stage": state.stage,
@@ -55,6 +67,8 @@ def save_state(path: Path, state: State) -> None:
         "frozen": state.frozen,
         "choice": state.choice,
         "engine": state.engine,
+        "step": state.step,
+        "settings": state.settings,
         "history": state.history.to_json(),
     }
     write_sealed(path, tensors, facts, kind="state", version=FORMAT)
@@ -82,6 +96,8 @@ def load_state(path: Path) -> State:
         frozen=facts["frozen"],
         choice=facts["choice"],
         engine=facts.get("engine", "torch"),
+        step=facts.get("step", 0),
+        settings=facts.get("settings", ""),
     )
 
 

@@ -1,10 +1,9 @@
 """What a training works on, gathered once; and how a stage of it gets its frozen activations."""
 
 import math
-import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -17,26 +16,19 @@ from frostline.activations.engines import Engine
 from frostline.activations.feed import DirectFeed, Feed, StoredFeed
 from frostline.activations.housekeeping import prune_stores, store_home
 from frostline.activations.key import StoreKey, key_of, row_id
-from frostline.activations.store import DiskStore, RamStore, Store, Values, copy_to_ram
+from frostline.activations.store import DiskStore, RamStore, Store, copy_to_ram
 from frostline.config import TrainConfig, parse_bytes
+from frostline.data.frames import Frames
 from frostline.data.index import Image, Index
 from frostline.data.loader import Request
-from frostline.data.views import TEST_VIEWS, Views, is_centred
+from frostline.data.views import TEST_VIEWS, Views, centre_shape
+from frostline.errors import CacheError
 from frostline.hardware import precision_name
 from frostline.network.build import Network
 from frostline.network.cuts import Traced
-from frostline.network.splitting import Split, split
-from frostline.plan.price import (
-    RAM_LIMIT,
-    StagePrice,
-    Timing,
-    Workload,
-    price_stage,
-    seconds_per_picture,
-    time_suffix,
-    time_update,
-)
-from frostline.plan.stages import Stage, freeze, training_graph
+from frostline.network.splitting import Split
+from frostline.plan.price import RAM_LIMIT, Timing
+from frostline.plan.stages import Stage
 from frostline.progress import Reporter
 from frostline.stopwatch import Stopwatch
 from frostline.training.history import History
@@ -71,6 +63,14 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Feeds:
+    """Where a stage's batches come from; one and the same feed where all its pictures are of one size."""
+
+    training: Feed
+    measuring: Feed
+
+
+@dataclass(frozen=True, slots=True)
 class Timed:
     """What timing a stage's parts for a moment gave."""
 
@@ -84,6 +84,20 @@ class LastStore:
 
     digest: str = ""
     store: Store | None = None
+    is_full: bool = False
+    """Whether the disk took no more, so that the rest of the run does without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """What a task has of its own where it shows its pictures in another size."""
+
+    network: Network
+    """The same module, with another preprocessing."""
+    pictures: Pictures
+    engines: Engines
+    last_store: LastStore = field(default_factory=LastStore)
+    timed: dict[tuple[str, str], Timed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +122,8 @@ class Task:
     last_store: LastStore = field(default_factory=LastStore)
     timed: dict[tuple[str, str], Timed] = field(default_factory=dict)
     """By cut and engine."""
+    sized: dict[int, Sized] = field(default_factory=dict)
+    """By the side of the pictures."""
     deadline: float = math.inf
     """When to end, on `time.monotonic`'s clock."""
     log: Callable[[History], None] = lambda _: None
@@ -122,11 +138,42 @@ class Task:
         return self.index.of("val")
 
 
+def at_size(task: Task, size: int | None) -> Task:
+    """Give the task as it shows its pictures in another size (side in pixels); None is the network's own."""
+    if size is None or size == task.network.preprocess.size:
+        return task
+    if size not in task.sized:
+        preprocess = task.network.preprocess.at_size(size)
+        frames = Frames(len(task.pictures.source.pictures), centre_shape(preprocess))
+        task.sized[size] = Sized(
+            replace(task.network, preprocess=preprocess),
+            replace(task.pictures, preprocess=preprocess, frames=frames),
+            replace(task.engines, preprocess=preprocess, made={}),
+        )
+    own = task.sized[size]
+    return replace(
+        task,
+        network=own.network,
+        pictures=own.pictures,
+        engines=own.engines,
+        last_store=own.last_store,
+        timed=own.timed,
+    )
+
+
 def stage_requests(task: Task) -> list[Request]:
     """Every view of training and validation pictures that a stage can ask for; none for random views."""
-    if not task.views.can_be_stored:
-        return []
-    return all_requests(task.train_images(), task.views) + test_requests(task, task.val_images())
+    return training_requests(task) + measuring_requests(task)
+
+
+def training_requests(task: Task) -> list[Request]:
+    """Every view of training pictures that a stage can ask for; none for random views."""
+    return all_requests(task.train_images(), task.views) if task.views.can_be_stored else []
+
+
+def measuring_requests(task: Task) -> list[Request]:
+    """Every view of validation pictures that is worth storing; none beside random views."""
+    return test_requests(task, task.val_images()) if task.views.can_be_stored else []
 
 
 def test_requests(task: Task, images: list[Image]) -> list[Request]:
@@ -150,64 +197,23 @@ def sample_of(task: Task) -> Tensor:
     """A batch of pixels (batch, channels, height, width): some pictures, repeated where a batch takes more."""
     count = min(SAMPLE_PICTURES, task.config.batch_size)
     (pixels,) = task.pictures.load([base_requests(task.train_images()[:count])])
-    return _repeated(pixels, task.config.batch_size)
+    return repeated(pixels, task.config.batch_size)
 
 
-def _repeated(value: Tensor, rows: int) -> Tensor:
+def repeated(value: Tensor, rows: int) -> Tensor:
+    """Give so many rows, the same again where there are fewer."""
     return value[torch.arange(rows) % len(value)]
 
 
-def price_of(task: Task, stage: Stage, kind: str | None = None) -> StagePrice:
-    """Freeze a stage's layers, time its parts for a moment and choose where the frozen ones come from.
-
-    Args:
-        task: the run's.
-        stage: one of its plan's.
-        kind: of the engine, where that is settled; it is settled by this otherwise.
-    """
-    divided = split(task.traced, stage.cut)
-    freeze(task.network.module, divided)
-    engine, requests = engine_of(task, divided, kind), stage_requests(task)
-    missing = _missing(task, divided, engine, requests)
-    timed = time_stage(task, divided, engine, [] if missing else requests)
-    decoded_once = bool(task.views.turns) and all(map(is_centred, task.views.turns))
-    work = Workload(len(task.train_images()), len(task.val_images()), len(requests), missing, decoded_once)
-    mode = task.config.feature_cache
-    return price_stage(stage, divided, work, timed.timing, timed.row_bytes, mode=mode, room=_room(task))
-
-
-def time_stage(task: Task, split: Split, engine: Engine, stored: Sequence[Request] = ()) -> Timed:
-    """Time a stage's parts, once in a run; where rows are stored, what computes them is left out."""
-    what = split.cut.name, engine.name
-    if what in task.timed:
-        return task.timed[what]
-    if stored:
-        rows = [row_id(request) for request in stored[: task.config.batch_size]]
-        values, decode, prefix = _open_store(task, split, Origin(engine, "disk")).read(rows), 0.0, 0.0
-    else:
-        values, decode, prefix = _time_frozen(task, engine)
-    training = training_graph(split, task.config, task.network.head)
-    train, evaluate = time_suffix(split, training, [value.to(task.fabric.device) for value in values], task.fabric)
-    trainable = sum(parameter.numel() for parameter in split.suffix.parameters())
-    train += time_update(task.config, trainable, task.fabric) / task.config.batch_size
-    timed = Timed(Timing(decode, prefix, train, evaluate), row_bytes(values))
-    if not stored:
-        task.timed[what] = timed
-    return timed
-
-
-def _time_frozen(task: Task, engine: Engine) -> tuple[Values, float, float]:
-    """Decode and compute some pictures; give a batch of values, and seconds per picture of both parts."""
-    start = time.perf_counter()
-    pixels = sample_of(task)
-    decode = (time.perf_counter() - start) / min(len(pixels), SAMPLE_PICTURES) / max(1, task.pictures.workers)
-    computed: list[Values] = []
-
-    def compute(count: int) -> None:
-        computed[:] = engine.run([pixels[:count]])
-
-    prefix = seconds_per_picture(compute, len(pixels), task.fabric)
-    return tuple(_repeated(value, len(pixels)) for value in computed[0]), decode, prefix
+def open_feeds(task: Task, stage: Stage, split: Split, origin: Origin) -> Feeds:
+    """Make the feeds of a stage, computing and storing the rows that are missing; as `open_feed` does each."""
+    shown = at_size(task, stage.size)
+    if shown is task:
+        feed = open_feed(task, split, origin, stage_requests(task))
+        return Feeds(feed, feed)
+    own = replace(origin, engine=engine_of(shown, split, origin.engine.kind))
+    training = open_feed(shown, split, own, training_requests(task))
+    return Feeds(training, open_feed(task, split, origin, measuring_requests(task)))
 
 
 def open_feed(task: Task, split: Split, origin: Origin, requests: Sequence[Request]) -> Feed:
@@ -224,10 +230,17 @@ def open_feed(task: Task, split: Split, origin: Origin, requests: Sequence[Reque
     """
     if origin.choice == "off" or not requests:
         return DirectFeed(origin.engine, task.pictures, task.fabric)
-    store = _open_store(task, split, origin)
+    if task.last_store.is_full and origin.choice == "disk":
+        return _without_disk(task, split, origin, requests)
+    store = open_store(task, split, origin)
     start = time.perf_counter()
     with task.watch.span("activations"):
-        computed = fill(store, requests, origin.engine, task.pictures, task.reporter)
+        try:
+            computed = fill(store, requests, origin.engine, task.pictures, task.reporter)
+        except CacheError as error:
+            if task.config.feature_cache != "auto" or isinstance(store, RamStore):
+                raise
+            return _without_disk(task, split, origin, requests, error)
         rows = [row_id(request) for request in requests]
         per_row = row_bytes(store.read(rows[:1]))
         if isinstance(store, DiskStore):
@@ -243,31 +256,28 @@ def open_feed(task: Task, split: Split, origin: Origin, requests: Sequence[Reque
     return StoredFeed(store, task.fabric)
 
 
-def _key(task: Task, split: Split, engine: Engine) -> StoreKey:
+def _without_disk(
+    task: Task, split: Split, origin: Origin, requests: Sequence[Request], error: CacheError | None = None
+) -> Feed:
+    """Make a feed that stores in memory what fits there, and else computes every time; told once in a run."""
+    if error is not None:
+        task.reporter.warn(f"{str(error).partition(';')[0]}; going on without the disk")
+        task.last_store.is_full, task.last_store.store = True, None
+    with torch.no_grad():
+        sample = origin.engine.run([sample_of(task)])
+    fits = row_bytes(next(iter(sample))) * len(requests) <= RAM_LIMIT
+    return open_feed(task, split, replace(origin, choice="ram" if fits else "off"), requests)
+
+
+def store_key(task: Task, split: Split, engine: Engine) -> StoreKey:
+    """What a split's activations depend on."""
     return key_of(split, task.pictures.preprocess, precision_name(task.fabric), engine.name)
 
 
-def _open_store(task: Task, split: Split, origin: Origin) -> Store:
-    key, last = _key(task, split, origin.engine), task.last_store
+def open_store(task: Task, split: Split, origin: Origin) -> Store:
+    """Open the store of a split's activations."""
+    key, last = store_key(task, split, origin.engine), task.last_store
     if last.store is None or last.digest != key.digest():
         last.store = RamStore() if origin.choice == "ram" else DiskStore(store_home(task.cache_dir), key, task.reporter)
         last.digest = key.digest()
     return last.store
-
-
-def _missing(task: Task, split: Split, engine: Engine, requests: Sequence[Request]) -> int:
-    """How many of the requested rows are not on disk yet."""
-    rows = {row_id(request) for request in requests}
-    if not rows or split.is_whole or task.config.feature_cache in {"ram", "off"}:
-        return len(rows)
-    if not (store_home(task.cache_dir) / _key(task, split, engine).digest()).is_dir():
-        return len(rows)
-    store = _open_store(task, split, Origin(engine, "disk"))
-    return sum(row not in store for row in rows)
-
-
-def _room(task: Task) -> int:
-    """Bytes that a store may take: the limit set, and nine tenths of what the disk has left."""
-    task.cache_dir.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(task.cache_dir).free
-    return min(parse_bytes(task.config.cache_limit), int(free * 0.9))

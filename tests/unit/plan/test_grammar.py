@@ -10,6 +10,7 @@ STAGES = st.builds(
     part=st.from_regex(r"[A-Za-z_][A-Za-z0-9_.]{0,20}", fullmatch=True),
     epochs=st.integers(1, 10_000),
     lr=st.none() | st.integers(1, 99_999).flatmap(lambda n: st.integers(-8, 1).map(lambda e: float(f"{n}e{e}"))),
+    size=st.none() | st.integers(8, 2048),
 )
 
 
@@ -26,6 +27,8 @@ def test_what_is_written_is_read_back(stages):
         (" layer4.0 : 2 @ .01 ,", [StageText("layer4.0", 2, 0.01)]),
         ("all:1@1E-5", [StageText("all", 1, 1e-5)]),
         ("features.24:007@2", [StageText("features.24", 7, 2.0)]),
+        ("all:4@1e-3/160, all:2", [StageText("all", 4, 1e-3, 160), StageText("all", 2)]),
+        ("all:4 / 8", [StageText("all", 4, None, 8)]),
     ],
 )
 def test_plans_read_by_hand(text, stages):
@@ -50,6 +53,9 @@ def test_plans_read_by_hand(text, stages):
         "head:5@1.2.3",
         "head:5@.",
         "head:5@nan",
+        "head:5/",
+        "head:5/1.5",
+        "head:5/64@1e-3",
     ],
 )
 def test_a_malformed_stage_is_named(text):
@@ -63,6 +69,12 @@ def test_a_malformed_stage_is_named(text):
 def test_a_stage_that_trains_nothing_is_refused(text):
     with pytest.raises(PlanError, match="trains nothing"):
         parse_stages(text)
+
+
+@pytest.mark.parametrize("size", [0, 7, 2049])
+def test_a_size_that_is_none_is_refused(size):
+    with pytest.raises(PlanError, match=rf"{size} pixels are no size; allowed are 8 to 2048"):
+        parse_stages(f"head:3/{size}")
 
 
 @pytest.mark.parametrize("text", ["", " ", ",", " , ,"])

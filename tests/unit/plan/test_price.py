@@ -6,7 +6,7 @@ from frostline.hardware import make_fabric
 from frostline.network.build import NetworkSpec, build
 from frostline.network.cuts import Cut
 from frostline.network.splitting import Split, split
-from frostline.plan.price import RAM_LIMIT, Timing, Workload, price_stage, seconds_per_picture, time_suffix
+from frostline.plan.price import RAM_LIMIT, Part, Timing, Workload, price_stage, seconds_per_picture, time_suffix
 from frostline.plan.stages import Stage, freeze
 
 ROOM = 10**12
@@ -18,7 +18,7 @@ def price(*, epochs=5, position=7, work=WORK, timing=TIMING, row_bytes=1000, mod
     cut = Cut("layer3" if position else "input", position, ("x",), ((10,),))
     empty = torch.fx.GraphModule(nn.Module(), torch.fx.Graph())
     stage = Stage(0, "layer4", epochs, 0.1, cut)
-    return price_stage(stage, Split(cut, empty, empty, empty), work, timing, row_bytes, mode=mode, room=room)
+    return price_stage(stage, Split(cut, empty, empty, empty), [Part(work, timing, row_bytes)], mode=mode, room=room)
 
 
 def test_seconds_and_bytes_by_hand():
@@ -30,6 +30,21 @@ def test_seconds_and_bytes_by_hand():
     assert got.bytes == 120_000
     assert (got.choice, got.seconds) == ("disk", got.seconds_stored)
     assert "3.1 times faster" in got.why
+
+
+def test_pictures_of_two_sizes_add_up():
+    """The training pictures of one size, the validation pictures of another."""
+    small = Part(Workload(100, 0, 100, 50), Timing(1.0, 2.0, 0.5, 9.0), 300)
+    large = Part(Workload(0, 20, 20, 20), TIMING, 1000)
+    cut = Cut("layer3", 7, ("x",), ((10,),))
+    empty = torch.fx.GraphModule(nn.Module(), torch.fx.Graph())
+    got = price_stage(
+        Stage(0, "layer4", 5, 0.1, cut, 64), Split(cut, empty, empty, empty), [small, large], mode="auto", room=ROOM
+    )
+    suffix = 5 * (100 * 0.5 + 20 * 0.5)
+    assert got.seconds_direct == 5 * (100 * 3 + 20 * 10) + suffix
+    assert got.seconds_stored == 50 * 3 + 20 * 10 + suffix
+    assert (got.rows, got.missing, got.bytes) == (120, 70, 50_000)
 
 
 def test_rows_that_are_there_cost_nothing():

@@ -17,7 +17,8 @@ def a_state():
     best = {name: value + 1 for name, value in weights.items()}
     moments = {"a.weight/exp_avg": torch.randn(3, 4, generator=draw), "a.weight/step": torch.tensor(5.0)}
     average = {"a.weight": torch.randn(3, 4, generator=draw)}
-    return State(1, 3, history, weights, best, moments, average, "f" * 64, "disk", "openvino")
+    sums = {"steps": torch.randn(2, 2, generator=draw)}
+    return State(1, 3, history, weights, best, moments, average, "f" * 64, "disk", "openvino", 2, sums, "e" * 64)
 
 
 def same(one, other):
@@ -29,7 +30,8 @@ def test_a_state_is_read_as_it_was_written(tmp_path):
     save_state(path, state)
     again = load_state(path)
     assert (again.stage, again.epoch, again.frozen) == (1, 3, "f" * 64)
-    assert (again.choice, again.engine) == ("disk", "openvino")
+    assert (again.choice, again.engine, again.step, again.settings) == ("disk", "openvino", 2, "e" * 64)
+    assert torch.equal(again.done, state.sums["steps"])
     assert again.history == state.history
     for group in GROUPS:
         assert same(getattr(again, group), getattr(state, group)), group
@@ -87,7 +89,7 @@ def test_a_missing_state_is_refused(tmp_path):
 def test_another_format_is_refused_by_name(tmp_path):
     path = tmp_path / "state.safetensors"
     save_file({"weights:x": torch.zeros(2)}, path, metadata={"frostline": '{"kind": "state", "format": 99}'})
-    with pytest.raises(BundleError, match="has format 99, this version reads up to 3"):
+    with pytest.raises(BundleError, match="has format 99, this version reads up to 4"):
         load_state(path)
 
 

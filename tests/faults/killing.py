@@ -1,0 +1,199 @@
+"""Trainings in processes of their own, to be killed: at their n-th write, sync or rename, or after some time.
+
+Processes are forked from one that has imported everything and computed nothing, so that each begins at once.
+"""
+
+import multiprocessing
+import os
+import signal
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from safetensors import safe_open
+
+from frostline.progress import Silent
+from frostline.training.state import load_state
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["frostline.pipeline", "frostline.api", "sklearn.metrics", "torch._dynamo"])
+
+SETTINGS = {
+    "model": "vgg11_bn",
+    "weights": "none",
+    "width": 0.0625,
+    "image_size": 32,
+    "head": "official",
+    "dropout": 0.5,
+    "augment": "flip",
+    "mixup": 0.2,
+    "ema": 0.9,
+    "stages": "head:1, block5:1, all:1@1e-4",
+    "batch_size": 10,
+    "lr": 0.003,
+    "precision": "fp32",
+    "workers": 0,
+    "feature_cache": "disk",
+    "engine": "torch",
+}
+"""Three stages, stored and from pixels, with everything that a step draws or remembers."""
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a training is run, and when it dies."""
+
+    kill_at: int = 0
+    """Which write, sync or rename, counted from 1, ends the process; 0: none."""
+    save_seconds: float = 0.0
+    is_short: bool = True
+    """Without review, report and plots."""
+
+
+def make_pictures(root, per_class=12):
+    """Write three classes of made-up pictures, easy to tell apart."""
+    draw = np.random.default_rng(0)
+    for label in range(3):
+        (root / "abc"[label]).mkdir(parents=True)
+        for number in range(per_class):
+            pixels = draw.integers(0, 120, (40, 40, 3))
+            pixels[..., label] += 100
+            Image.fromarray(pixels.astype(np.uint8)).save(root / "abc"[label] / f"{number}.png")
+    return root
+
+
+def start(data, out, cache, how, **settings):
+    """Start a training, or go on with one; gives the process."""
+    arguments = {**SETTINGS, **settings, "cache_dir": cache, "resume": out.exists()}
+    process = CONTEXT.Process(target=_work, args=(str(data), Path(out), arguments, how))
+    process.start()
+    return process
+
+
+def finish(process, seconds=120):
+    """Wait for a process; gives its exit code, negative for the signal that ended it."""
+    process.join(seconds)
+    assert process.exitcode is not None, "it hangs"
+    return process.exitcode
+
+
+def steps_saved(out):
+    """How many steps the state on disk knows; 0 where there is none."""
+    path = out / "state" / "state.safetensors"
+    if not path.is_file():
+        return 0
+    state = load_state(path)
+    return len(state.history.steps) + state.step
+
+
+def notes_of(out):
+    """Times at which steps ended, by the monotonic clock, in the order of the processes that made them."""
+    path = out.with_name(f"{out.name}.steps")
+    return [float(line) for line in path.read_text().split()] if path.is_file() else []
+
+
+def points_of(out):
+    """How many writes, syncs and renames a training that ended had."""
+    return int(out.with_name(f"{out.name}.points").read_text())
+
+
+def differing(run, other):
+    """Count the bytes in which the weights of two runs differ, and the lines of their losses."""
+    return sum(_differing_tensors(run, other, name) for name in ("best", "last")) + sum(
+        one != two for one, two in zip(*((folder / "steps.csv").read_text() for folder in (run, other)), strict=True)
+    )
+
+
+def _differing_tensors(run, other, name):
+    count = 0
+    paths = [folder / "weights" / f"{name}.safetensors" for folder in (run, other)]
+    with safe_open(paths[0], "pt") as one, safe_open(paths[1], "pt") as two:
+        assert set(one.keys()) == set(two.keys())
+        for key in one.keys():  # noqa: SIM118  # not a dict
+            first, second = (file.get_tensor(key).numpy().tobytes() for file in (one, two))
+            count += sum(a != b for a, b in zip(first, second, strict=True)) if first != second else 0
+    return count
+
+
+def be_short(replace):
+    """Leave out what comes after a training: `replace` sets an attribute of a module."""
+    from frostline import pipeline
+
+    for name in ("plot_batch", "plot_confusion", "plot_curves"):
+        replace(pipeline, name, lambda *_: "")
+    replace(pipeline, "review", lambda *_: {})
+    replace(pipeline, "write_report", lambda *_: None)
+
+
+def _work(data, out, arguments, how):
+    import torch
+
+    from frostline import api
+    from frostline.training import saving
+
+    torch.set_num_threads(1)
+    saving.SAVE_SECONDS, saving.SHARE = how.save_seconds, 1e9
+    if how.is_short:
+        be_short(setattr)
+    killer = _Killer(how.kill_at)
+    killer.watch()
+    api.train(data, out=out, reporter=_Noting(out.with_name(f"{out.name}.steps")), **arguments)
+    out.with_name(f"{out.name}.points").write_text(str(killer.count))
+
+
+class _Noting(Silent):
+    """Notes when each step ended, in a file that outlives the process."""
+
+    def __init__(self, path):
+        self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    @contextmanager
+    def bar(self, total, what, left=None):
+        def advance(count):
+            if what.startswith("epoch") and count:
+                os.write(self.file, f"{time.monotonic()}\n".encode())
+
+        yield advance
+
+
+class _Killer:
+    """Counts what a process asks of its files, and kills it at one of these; a write is then done by half."""
+
+    def __init__(self, kill_at):
+        self.kill_at, self.count = kill_at, 0
+
+    def watch(self):
+        from frostline import sealed
+        from frostline.activations import shards
+
+        os.fsync = self._at(lambda _: None)  # what a killed process wrote stays; waiting for the disk proves nothing
+        os.replace = self._at(os.replace)
+        Path.write_bytes = self._at(Path.write_bytes, lambda path, content: _half(path, content))
+        for module in (sealed, shards):
+            module.save_file = self._at(module.save_file, self._half_saved(module.save_file))
+
+    def _at(self, call, last=None):
+        def counted(*args, **kwargs):
+            self.count += 1
+            if self.count == self.kill_at:
+                if last:
+                    last(*args, **kwargs)
+                os.kill(os.getpid(), signal.SIGKILL)
+            return call(*args, **kwargs)
+
+        return counted
+
+    def _half_saved(self, save):
+        def half(tensors, path, **kwargs):
+            save(tensors, path, **kwargs)
+            os.truncate(path, os.path.getsize(path) // 2)
+
+        return half
+
+
+def _half(path, content):
+    with open(path, "wb") as file:
+        file.write(content[: len(content) // 2])
