@@ -1,0 +1,122 @@
+"""Kill trainings at their writes, syncs and renames, and at random moments; compare what they come to with one left alone.
+
+    python benchmarks/faults/kills.py [--every 1] [--moments 200] [--real HYMENOPTERA]
+
+A process is killed at its first, second, ... write, sync or rename until one ends by itself (`--every 3` tries each third),
+or after a random time; the run is then resumed and must end with the same bytes. `--real` trains on pictures of a real
+size as well, for the share of a run that saving takes.
+"""
+
+import argparse
+import json
+import random
+import shutil
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "tests" / "faults")]
+
+import killing
+import measure
+
+SAVE_SECONDS = 0.5
+"""Between saves of the runs that are killed at random moments, so that many of a small run's moments lie between two."""
+
+
+def main() -> None:
+    """Kill, resume, compare, write down."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--moments", type=int, default=200)
+    parser.add_argument("--real", type=Path)
+    options = parser.parse_args()
+    memory = Path("/dev/shm")
+    home = Path(tempfile.mkdtemp(prefix="kills-", dir=memory if memory.is_dir() else None))
+    try:
+        data, whole = killing.make_pictures(home / "data"), home / "whole"
+        assert killing.finish(killing.start(data, whole, home / "cache", killing.How())) == 0
+        facts: dict[str, Any] = {
+            "points": _at_points(data, whole, home, options.every),
+            "moments": _at_moments(data, whole, home, options.moments),
+        }
+    finally:
+        shutil.rmtree(home)
+    if options.real:
+        facts["saving"] = _saving(options.real)
+    measure.write("faults_kills", facts)
+
+
+def _at_points(data: Path, whole: Path, home: Path, every: int) -> dict[str, int]:
+    """Die at every write, sync and rename."""
+    count, differing = 0, 0
+    for point in range(1, killing.points_of(whole) + 1, every):
+        out = home / "point"
+        code = killing.finish(killing.start(data, out, home / "cache-point", killing.How(kill_at=point)))
+        assert code == -signal.SIGKILL, (point, code)
+        assert killing.finish(killing.start(data, out, home / "cache-point", killing.How())) == 0, point
+        differing += killing.differing(out, whole)
+        count += 1
+        _remove(home, "point", "cache-point")
+        print(f"point {point}: {differing} differing bytes so far", flush=True)
+    return {"of": killing.points_of(whole), "tried": count, "survived": count, "differing_bytes": differing}
+
+
+def _at_moments(data: Path, whole: Path, home: Path, count: int) -> dict[str, Any]:
+    """Die at random moments of a run that saves now and then."""
+    lost, waits, differing = [], [], 0
+    draw = random.Random(0)
+    for number in range(count):
+        out, how = home / "moment", killing.How(save_seconds=SAVE_SECONDS)
+        process = killing.start(data, out, home / "cache-moment", how)
+        time.sleep(draw.uniform(0.1, 6.0))
+        process.kill()
+        died = time.monotonic()
+        killing.finish(process)
+        notes, saved = killing.notes_of(out), killing.steps_saved(out)
+        if len(notes) > saved:
+            lost.append(died - (notes[saved - 1] if saved else notes[0]))
+        begun = time.monotonic()
+        assert killing.finish(killing.start(data, out, home / "cache-moment", how)) == 0, number
+        waits += [note - begun for note in killing.notes_of(out)[len(notes) : len(notes) + 1]]
+        differing += killing.differing(out, whole)
+        _remove(home, "moment", "cache-moment")
+        print(f"moment {number}: {differing} differing bytes so far", flush=True)
+    return {
+        "tried": count,
+        "survived": count,
+        "differing_bytes": differing,
+        "save_seconds": SAVE_SECONDS,
+        "lost_seconds": _spread(lost),
+        "seconds_to_next_step": _spread(waits),
+    }
+
+
+def _saving(data: Path) -> dict[str, float]:
+    """The share of a run of a real size that saving takes, by default settings."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        flags = ("--model", "resnet18", "--weights", "none", "--stages", "all:6", "--augment", "random")
+        measure.frostline("train", str(data), *flags, "--out", str(run), cache=Path(folder) / "cache")
+        seconds = json.loads((run / "metrics.json").read_text())["seconds"]
+    return {"saving": seconds["saving"], "total": seconds["total"], "share": seconds["saving"] / seconds["total"]}
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {"n": len(values), "median": statistics.median(values), "worst": max(values)} if values else {"n": 0}
+
+
+def _remove(home: Path, *names: str) -> None:
+    for name in names:
+        shutil.rmtree(home / name, ignore_errors=True)
+    for path in home.glob("*.steps"):
+        path.unlink()
+
+
+if __name__ == "__main__":
+    main()
