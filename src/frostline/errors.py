@@ -8,6 +8,7 @@
     |   |-- WeightsError           a weights file does not fit: names the keys and both shapes
     |   `-- PlanError              a stage cannot be carried out: names it, lists what exists
     |-- DecodeError                one picture cannot be read: why (caught; the picture is left out)
+    |   `-- RefusedError           it is sound, but not allowed: too large, or of another format
     |-- CacheError                 the activation store cannot be used
     |-- BundleError                a model file or a run folder is damaged or foreign
     |-- DivergedError              the loss is no longer finite: step, rate, pictures
@@ -51,6 +52,10 @@ class PlanError(UsageError):
 
 class DecodeError(FrostlineError):
     """One picture cannot be decoded. The text is the reason alone, without the path."""
+
+
+class RefusedError(DecodeError):
+    """One picture may be sound but is not allowed: too many pixels, another format, values of unknown range."""
 
 
 class CacheError(FrostlineError):

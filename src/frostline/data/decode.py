@@ -14,7 +14,8 @@ from PIL import (
     WebPImagePlugin,  # noqa: F401  registers WebP, likewise
 )
 
-from frostline.errors import ConfigError, DecodeError
+from frostline.data.damage import hidden_damage
+from frostline.errors import ConfigError, DecodeError, RefusedError
 
 ALLOWED = "JPEG, PNG, WebP, BMP, TIFF, GIF"
 
@@ -34,7 +35,7 @@ DECODER_ERRORS: tuple[type[Exception], ...] = (
     MemoryError,  # a header that promises more than there is
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
+    Image.DecompressionBombError,  # caught before all others: such a picture is refused
 )
 
 _MODES = {1: "L", 3: "RGB"}
@@ -42,12 +43,15 @@ _FORMATS = tuple(name.upper() for name in ALLOWED.split(", "))
 _MAGIC = (  # for messages; what is a picture is up to Pillow
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG", "PNG"),
-    (b"RIFF", "WebP"),
     (b"BM", "BMP"),
     (b"II*\0", "TIFF"),
     (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),  # with addresses of 64 bits
+    (b"MM\0+", "TIFF"),
     (b"GIF8", "GIF"),
 )
+_WEBP_START = 12
+"""Bytes: RIFF, a length, WEBP."""
 _SIXTEEN_BITS = 65535
 _EXIF_ORIENTATION, _TIFF_BITS, _TIFF_PHOTOMETRIC = 0x0112, 258, 262
 _TRANSPOSITIONS = {
@@ -74,7 +78,8 @@ def decode(
             still has them, which saves most of the work on large ones. None is the full size.
 
     Raises:
-        DecodeError: the reason on one line, without a path.
+        RefusedError: the picture may be sound but is not allowed; the reason on one line, without a path.
+        DecodeError: the picture is damaged; likewise.
     """
     if channels not in _MODES:
         raise ConfigError(f"channels={channels}: a picture has 1 (grey) or 3 (RGB) channels; pass one of these")
@@ -82,18 +87,23 @@ def decode(
         picture = _from_pixels(content, max_pixels)
     else:
         picture = _from_bytes(content, max_pixels, shorter)
-    return picture if picture.mode == _MODES[channels] else picture.convert(_MODES[channels])
+    try:
+        return picture if picture.mode == _MODES[channels] else picture.convert(_MODES[channels])
+    except MemoryError as error:
+        raise DecodeError(_reason("picture", error)) from error
 
 
 def format_of(content: bytes) -> str:
     """Tell an allowed format by a file's first bytes; empty where it is none."""
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "WebP"
     return next((name for magic, name in _MAGIC if content.startswith(magic)), "")
 
 
 def _from_pixels(pixels: np.ndarray, max_pixels: int) -> Image.Image:
     is_picture = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)
     if pixels.dtype != np.uint8 or not is_picture or pixels.size == 0:
-        raise DecodeError(f"pixels are {pixels.dtype} of shape {pixels.shape}; allowed is uint8, HxW or HxWx3")
+        raise RefusedError(f"pixels are {pixels.dtype} of shape {pixels.shape}; allowed is uint8, HxW or HxWx3")
     _check_size(pixels.shape[1], pixels.shape[0], max_pixels)
     return Image.fromarray(np.ascontiguousarray(pixels))
 
@@ -108,14 +118,28 @@ def _from_bytes(content: bytes, max_pixels: int, shorter: int | None) -> Image.I
             _check_size(*opened.size, max_pixels)
             if shorter is not None:
                 opened.draft(None, (shorter, shorter))  # JPEG alone can; others stay as they are
+            tiles = list(opened.tile)
             opened.load()  # Pillow is lazy: only here does a truncated file show
+            if reason := hidden_damage(opened, tiles, content, shorter):
+                raise DecodeError(f"damaged {kind or 'picture'}: {reason}")
             return _upright(_to_eight_bits(opened), _orientation(opened))
     except UnidentifiedImageError as error:
-        unknown = f"not a picture in an allowed format ({ALLOWED})"
-        reason = f"damaged or truncated {kind}: its header cannot be read" if kind else unknown
-        raise DecodeError(reason) from error
+        raise _unidentified(content, kind) from error
+    except Image.DecompressionBombError as error:
+        raise RefusedError(_reason(kind or "picture", error)) from error
     except DECODER_ERRORS as error:
         raise DecodeError(_reason(kind or "picture", error)) from error
+
+
+def _unidentified(content: bytes, kind: str) -> DecodeError:
+    """Tell the damaged header of a known format from another format."""
+    if kind:
+        return DecodeError(f"damaged or truncated {kind}: its header cannot be read")
+    if len(content) < _WEBP_START and any(magic.startswith(content[:4]) for magic in (b"RIFF", *dict(_MAGIC))):
+        return DecodeError(f"truncated: {len(content)} bytes are the beginning of a picture at most")
+    if not any(content):
+        return DecodeError("damaged: the file holds nothing but zero bytes")
+    return RefusedError(f"not a picture in an allowed format ({ALLOWED})")
 
 
 def _silence_pillow() -> None:
@@ -132,9 +156,9 @@ def _silence_pillow() -> None:
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
-        raise DecodeError(f"{width}x{height} pixels are more than the {max_pixels:,} allowed; scale the picture down")
+        raise RefusedError(f"{width}x{height} pixels are more than the {max_pixels:,} allowed; scale the picture down")
     if width * height == 0:
-        raise DecodeError(f"{width}x{height} pixels: the picture is empty")
+        raise RefusedError(f"{width}x{height} pixels: the picture is empty")
 
 
 def _to_eight_bits(picture: Image.Image) -> Image.Image:
@@ -154,7 +178,7 @@ def _from_integers(picture: Image.Image) -> Image.Image:
     """Scale 12-bit, 16-bit and 32-bit grey; Pillow's own conversion clips it to white."""
     values = np.asarray(picture).astype(np.int64)
     if values.min() < 0 or values.max() > _SIXTEEN_BITS:
-        raise DecodeError(
+        raise RefusedError(
             f"integer pixels from {values.min()} to {values.max()}; allowed is 0 to {_SIXTEEN_BITS}: "
             "save the picture with 8 or 16 bits"
         )
@@ -170,7 +194,7 @@ def _from_integers(picture: Image.Image) -> Image.Image:
 def _from_floats(values: np.ndarray) -> Image.Image:
     low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high <= 255):  # false for NaN too
-        raise DecodeError(
+        raise RefusedError(
             f"floating-point pixels from {low:g} to {high:g}; allowed is 0 to 1 or 0 to 255: "
             "save the picture with 8 or 16 bits"
         )
@@ -198,5 +222,7 @@ def _reason(kind: str, error: Exception) -> str:
     text = " ".join(str(error).split())[:200] or type(error).__name__
     if isinstance(error, Image.DecompressionBombError):
         return f"too many pixels: {text}"
+    if isinstance(error, MemoryError):
+        return f"{kind} that needs more memory than decoding may take"
     is_cut = isinstance(error, EOFError) or "truncated" in text.lower()
     return f"{'truncated' if is_cut else 'damaged'} {kind}: {text}"

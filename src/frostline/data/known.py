@@ -5,6 +5,7 @@ from pathlib import Path
 import PIL
 from filelock import FileLock
 
+from frostline.data.damage import CHECKS
 from frostline.files import atomic_write
 
 _DIGEST_BYTES = 32
@@ -34,4 +35,4 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _path(cache_dir: Path, channels: int, max_pixels: int) -> Path:
-    return cache_dir / "checked" / f"pillow-{PIL.__version__}-{channels}-{max_pixels}.digests"
+    return cache_dir / "checked" / f"pillow-{PIL.__version__}-{CHECKS}-{channels}-{max_pixels}.digests"

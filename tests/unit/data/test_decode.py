@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from frostline.data.decode import decode
-from frostline.errors import ConfigError, DecodeError
+from frostline.errors import ConfigError, DecodeError, RefusedError
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -367,14 +367,27 @@ def test_empty_file():
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n"
 
 
-@pytest.mark.parametrize("content", [EPS, b"P6 1 1 255 abc", b"<svg/>", b"%PDF-1.7", b"just text", b"\0" * 100])
+@pytest.mark.parametrize("content", [EPS, b"P6 1 1 255 abc", b"<svg/>", b"%PDF-1.7", b"just text", b"RIFF____WAVEfmt "])
 def test_other_formats_are_refused(content):
-    with pytest.raises(DecodeError, match="not a picture in an allowed format"):
+    with pytest.raises(RefusedError, match="not a picture in an allowed format"):
         decode(content)
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\0" * 100, "nothing but zero bytes"),
+        *((start, "the beginning") for start in (b"\x89", b"R", b"RIFF\1\0\0\0WE")),
+    ],
+)
+def test_what_says_nothing_of_its_format_is_damaged(content, reason):
+    with pytest.raises(DecodeError, match=reason) as told:
+        decode(content)
+    assert not isinstance(told.value, RefusedError)
+
+
 def test_icon_is_refused():
-    with pytest.raises(DecodeError, match="not a picture in an allowed format"):
+    with pytest.raises(RefusedError, match="not a picture in an allowed format"):
         decode(encode(noise(16), "ICO"))
 
 
@@ -402,7 +415,7 @@ def test_random_damage_raises_nothing_but_decode_errors():
 def test_too_many_pixels_are_refused_before_decoding():
     content = encode(Image.new("1", (100, 101)), "PNG")
     assert decode(content, max_pixels=10_100).size == (100, 101)
-    with pytest.raises(DecodeError, match="100x101 pixels are more than the 10,099 allowed"):
+    with pytest.raises(RefusedError, match="100x101 pixels are more than the 10,099 allowed"):
         decode(content, max_pixels=10_099)
 
 
@@ -410,7 +423,7 @@ def test_too_many_pixels_are_refused_before_decoding():
 def test_bomb(side):
     """Only the header is there; Pillow warns of the first size and refuses the second by itself."""
     content = png(bits=8, colour=0, size=(side, side), rows=[])
-    with pytest.raises(DecodeError, match="pixels"):
+    with pytest.raises(RefusedError, match="pixels"):
         decode(content)
 
 
