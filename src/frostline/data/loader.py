@@ -11,21 +11,20 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from frostline.data.decode import decode
 from frostline.data.frames import Frames
 from frostline.data.pictures import Source
 from frostline.data.preprocess import Preprocess
 from frostline.data.views import BASE, centre, is_centred, shorter_side, show, show_centre
-from frostline.errors import DataError, DecodeError
+from frostline.data.workers import run_in_workers
+from frostline.errors import DataError, DecodeError, RefusedError
 from frostline.files import digest_bytes
 
 T = TypeVar("T")
 
 EXAMINED_AT_ONCE = 32
-WORTH_WORKERS = 32
-"""Fewer pictures than this are read in the process itself: starting workers would cost more."""
 
 PIECE = 8
 """Pictures that a thread makes at a time."""
@@ -39,6 +38,8 @@ class Finding:
 
     digest: str
     damage: str
+    is_refused: bool = False
+    """Whether the picture is not damaged, but not allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def examine(
     examiner = _Examiner(source, channels, max_pixels, known_good)
     positions = range(len(source.pictures))
     batches = [list(positions[i : i + EXAMINED_AT_ONCE]) for i in range(0, len(positions), EXAMINED_AT_ONCE)]
-    yield from run_in_workers(examiner, batches, workers, total=len(positions))
+    yield from run_in_workers(examiner, batches, workers, total=len(positions), max_pixels=max_pixels)
 
 
 def read(
@@ -90,7 +91,8 @@ def read(
     """
     wanted = range(len(source.pictures)) if positions is None else positions
     batches = [list(wanted[i : i + EXAMINED_AT_ONCE]) for i in range(0, len(wanted), EXAMINED_AT_ONCE)]
-    yield from run_in_workers(_Reader(source, preprocess, max_pixels), batches, workers, total=len(wanted))
+    reader = _Reader(source, preprocess, max_pixels)
+    yield from run_in_workers(reader, batches, workers, total=len(wanted), max_pixels=max_pixels)
 
 
 def load(
@@ -125,8 +127,8 @@ def load(
         return
     total = sum(map(len, batches))
     needs_workers = total > EASY or not _are_at_hand(batches, frames)
-    for views in run_in_workers(viewer, batches, workers if needs_workers else 0, total=total):
-        yield _sound(views)
+    workers = workers if needs_workers else 0
+    yield from run_in_workers(viewer, batches, workers, total=total, max_pixels=max_pixels)
 
 
 def _load_in_turns(viewer: "_Viewer", batches: Sequence[Sequence[Request]], threads: int) -> Iterator[Tensor]:
@@ -134,14 +136,7 @@ def _load_in_turns(viewer: "_Viewer", batches: Sequence[Sequence[Request]], thre
     with ThreadPoolExecutor(threads) as pool:
         for batch in batches:
             pieces = [batch[i : i + PIECE] for i in range(0, len(batch), PIECE)]
-            made = pool.map(lambda piece: copy(viewer).__getitems__(piece), pieces)
-            yield torch.cat([_sound(views) for views in made])
-
-
-def _sound(views: Tensor | str) -> Tensor:
-    if isinstance(views, str):
-        raise DataError(views)
-    return views
+            yield torch.cat(list(pool.map(lambda piece: copy(viewer).__getitems__(piece), pieces)))
 
 
 def _are_at_hand(batches: Sequence[Sequence[Request]], frames: Frames | None) -> bool:
@@ -168,7 +163,7 @@ class _Examiner(Dataset[Any]):
             if bytes.fromhex(digest) not in self.known_good:
                 decode(content, channels=self.channels, max_pixels=self.max_pixels, shorter=1)
         except DecodeError as error:
-            return Finding(digest, str(error))
+            return Finding(digest, str(error), isinstance(error, RefusedError))
         return Finding(digest, "")
 
 
@@ -193,20 +188,14 @@ class _Reader(Dataset[Any]):
 
 
 class _Viewer(Dataset[Any]):
-    """Takes requests, gives a tensor; or, since an error from another process loses its type, a message.
-
-    Views of one picture that follow each other are made from one decoding.
-    """
+    """Takes requests, gives a tensor; views of one picture that follow each other are made from one decoding."""
 
     def __init__(self, source: Source, preprocess: Preprocess, max_pixels: int, frames: Frames | None) -> None:
         self.source, self.preprocess, self.max_pixels, self.frames = source, preprocess, max_pixels, frames
         self.last: tuple[object, Any] | None = None
 
-    def __getitems__(self, requests: Sequence[Request]) -> Tensor | str:
-        try:
-            return torch.from_numpy(np.stack([self._view(request) for request in requests]))
-        except (DataError, DecodeError) as error:
-            return str(error)
+    def __getitems__(self, requests: Sequence[Request]) -> Tensor:
+        return torch.from_numpy(np.stack([self._view(request) for request in requests]))
 
     def _view(self, request: Request) -> np.ndarray:
         if is_centred(request.view):
@@ -242,26 +231,3 @@ class _Viewer(Dataset[Any]):
 def _decode_for(view: str, content: bytes | np.ndarray, preprocess: Preprocess, max_pixels: int) -> Image.Image:
     shorter = shorter_side(view, preprocess)
     return decode(content, channels=preprocess.channels, max_pixels=max_pixels, shorter=shorter)
-
-
-def run_in_workers(dataset: Dataset[Any], batches: Sequence[Any], workers: int, *, total: int) -> Iterator[Any]:
-    """Map batches through the dataset, in worker processes where that pays; results come in order."""
-    workers = min(workers, len(batches)) if total >= WORTH_WORKERS else 0
-    yield from DataLoader(dataset, batch_sampler=_Batches(batches), num_workers=workers, collate_fn=_as_is)
-
-
-class _Batches(torch.utils.data.Sampler[Any]):
-    """A ready list of batches in the place of a sampler."""
-
-    def __init__(self, batches: Sequence[Any]) -> None:
-        self.batches = batches
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.batches)
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-
-def _as_is(batch: Any) -> Any:
-    return batch

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from frostline.data.pictures import Picture, Source
+from frostline.data.pictures import LeftOut, Picture, Source
 from frostline.errors import DataError
 
 CLASSES: dict[str, tuple[str, ...]] = {
@@ -49,7 +49,7 @@ class ArraySource:
     classes: tuple[str, ...]
     pixels: np.ndarray
     """uint8, NxHxW or NxHxWx3."""
-    ignored: tuple[str, ...] = ()
+    ignored: Sequence[LeftOut] = ()
 
     def read(self, position: int) -> np.ndarray:
         """Give the pixels, HxW or HxWx3."""

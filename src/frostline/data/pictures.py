@@ -1,17 +1,19 @@
 """What every source of pictures has in common: the row, the protocol, the natural order, files on a disk."""
 
+import errno
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
-from frostline.errors import DecodeError
+from frostline.errors import DataError, DecodeError
 
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """The split that each accepted name (in lower case) stands for."""
+MORE_FILES = "raise the limit with `ulimit -n`, or read in fewer processes: --workers 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,17 @@ class Picture:
     """"train", "val" or "test"; None where DATA gives no split."""
     group: str | None = None
     """Pictures of one group (a patient, a burst) must not be torn apart by a split."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A file that is not used, and why."""
+
+    path: str
+    """As a picture's."""
+    outcome: Literal["skipped", "refused", "ignored"]
+    """Skipped: damaged. Refused: sound, but not allowed. Ignored: no picture by its name or place."""
+    reason: str
 
 
 class Source(Protocol):
@@ -43,8 +56,8 @@ class Source(Protocol):
         """The class order where DATA itself defines one, else None."""
 
     @property
-    def ignored(self) -> Sequence[str]:
-        """Visible files that were left out, relative to DATA."""
+    def ignored(self) -> Sequence[LeftOut]:
+        """Files of DATA that are no pictures by their names or places: with the pictures, all that there are."""
 
     def read(self, position: int) -> bytes | np.ndarray:
         """Give the encoded bytes of a file, or uint8 pixels HxW or HxWx3.
@@ -63,7 +76,7 @@ class FileSource:
     root: Path
     """Absolute; the paths of the pictures are relative to it, or absolute."""
     classes: tuple[str, ...] | None = None
-    ignored: list[str] = field(default_factory=list)
+    ignored: Sequence[LeftOut] = ()
 
     def read(self, position: int) -> bytes:
         """Give the bytes of the file."""
@@ -71,11 +84,25 @@ class FileSource:
 
 
 def read_file(path: Path) -> bytes:
-    """Read a whole file; what the system refuses is a DecodeError, so that the picture can be left out."""
+    """Read a whole file.
+
+    Raises:
+        DecodeError: the system refuses, or the file is too large for memory, so that the picture can be left out.
+        DataError: too many files are open, which is not the picture's fault.
+    """
     try:
         return path.read_bytes()
+    except MemoryError as error:
+        raise DecodeError("the file is larger than the memory that reading it may take") from error
     except OSError as error:
+        check_open_files(error)
         raise DecodeError(f"cannot be opened: {error.strerror or error}") from error
+
+
+def check_open_files(error: Exception) -> None:
+    """Raise a DataError where an error means that no more files can be opened: no picture is damaged by that."""
+    if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE):
+        raise DataError(f"too many open files; {MORE_FILES}") from error
 
 
 def natural_key(text: str) -> tuple[tuple[tuple[int, str], ...], str]:

@@ -9,8 +9,9 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from frostline.data.decode import decode, format_of
-from frostline.data.loader import EXAMINED_AT_ONCE, digest_content, run_in_workers
+from frostline.data.loader import EXAMINED_AT_ONCE, digest_content
 from frostline.data.pictures import Source
+from frostline.data.workers import run_in_workers
 from frostline.errors import DecodeError
 
 SIDE = 64
@@ -41,7 +42,9 @@ def survey(source: Source, *, max_pixels: int, workers: int) -> Iterator[list[Fa
     """Look at every picture, a batch at a time, in the source's order."""
     positions = range(len(source.pictures))
     batches = [list(positions[i : i + EXAMINED_AT_ONCE]) for i in range(0, len(positions), EXAMINED_AT_ONCE)]
-    yield from run_in_workers(_Surveyor(source, max_pixels), batches, workers, total=len(positions))
+    yield from run_in_workers(
+        _Surveyor(source, max_pixels), batches, workers, total=len(positions), max_pixels=max_pixels
+    )
 
 
 class _Surveyor(Dataset[Any]):

@@ -3,7 +3,7 @@
 import json
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path, PurePosixPath
@@ -13,7 +13,17 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from frostline.data.pictures import SPLITS, FileSource, Picture, Source, first_few, read_file, short_name
+from frostline.data.pictures import (
+    SPLITS,
+    FileSource,
+    LeftOut,
+    Picture,
+    Source,
+    check_open_files,
+    first_few,
+    read_file,
+    short_name,
+)
 from frostline.errors import DataError, DecodeError
 
 SUFFIXES = (".csv", ".parquet")
@@ -51,13 +61,13 @@ class ParquetSource:
     ends: tuple[int, ...]
     """Number of rows up to the end of each row group."""
     classes: tuple[str, ...] | None = None
-    ignored: list[str] = field(default_factory=list)
+    ignored: Sequence[LeftOut] = ()
 
     def read(self, position: int) -> bytes:
         """Give the bytes in the row, or of the file that it names."""
         group = bisect_right(self.ends, position)
         start = self.ends[group - 1] if group else 0
-        value = _row_group(self.manifest, group)[position - start].as_py()
+        value = _kept_row_group(self.manifest, group)[position - start].as_py()
         path = None
         if isinstance(value, dict):
             value, path = value["bytes"], value.get("path")
@@ -68,12 +78,27 @@ class ParquetSource:
         return bytes(value)
 
 
+def _kept_row_group(manifest: Path, group: int) -> Any:
+    """Give a row group; where memory is short, those that were kept make way for it."""
+    try:
+        return _row_group(manifest, group)
+    except MemoryError:
+        _row_group.cache_clear()
+    try:
+        return _row_group(manifest, group)
+    except MemoryError as error:
+        raise DecodeError(f"row group {group} is larger than the memory that reading it may take") from error
+
+
 @lru_cache(maxsize=_CACHED_ROW_GROUPS)
 def _row_group(manifest: Path, group: int) -> Any:
     try:  # without threads: this may run in a forked loader process
         file = pa.parquet.ParquetFile(manifest)
         return file.read_row_group(group, columns=["image"], use_threads=False).column("image")
+    except MemoryError:  # pyarrow's own is one too
+        raise
     except (OSError, pa.ArrowException) as error:
+        check_open_files(error)
         raise DecodeError(f"row group {group} cannot be read: {_one_line(error)}") from error
 
 

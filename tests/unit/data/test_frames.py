@@ -87,8 +87,7 @@ def test_views_are_the_same_with_it_and_without(view: str, workers: int) -> None
         assert all(torch.equal(ours, theirs) for ours, theirs in zip(found, expected, strict=True))
 
 
-def test_the_second_epoch_reads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loader, "WORTH_WORKERS", 10**6)
+def test_the_second_epoch_reads_nothing() -> None:
     source, frames = _Source(), Frames(40, (8, 8, 3))
     for view, reads in (("base", 40), ("mirror", 40), ("base+cutout:3@0-2", 40), ("random-0-3", 80)):
         list(load(source, PREPROCESS, _requests(source, view), max_pixels=10**4, workers=0, frames=frames))
@@ -99,13 +98,13 @@ def test_the_second_epoch_reads_nothing(monkeypatch: pytest.MonkeyPatch) -> None
 def test_workers_are_started_while_there_is_something_to_decode(
     monkeypatch: pytest.MonkeyPatch, view: str, started: list[int]
 ) -> None:
-    asked, plain = [], loader.DataLoader
+    asked, plain = [], loader.run_in_workers
 
-    def noting(*args: object, num_workers: int, **options: object) -> object:
-        asked.append(num_workers)
-        return plain(*args, num_workers=num_workers, **options)
+    def noting(dataset: object, batches: object, workers: int, **options: object) -> object:
+        asked.append(workers)
+        return plain(dataset, batches, workers, **options)
 
-    monkeypatch.setattr(loader, "DataLoader", noting)
+    monkeypatch.setattr(loader, "run_in_workers", noting)
     source, frames = _Source(), Frames(40, (8, 8, 3))
     for _ in range(2):
         list(load(source, PREPROCESS, _requests(source, view), max_pixels=10**4, workers=2, frames=frames))

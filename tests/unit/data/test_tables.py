@@ -39,7 +39,7 @@ def test_csv(folder):
         ("images/2.png", "ant", None, None),
         ("images/1.png", "bee", None, None),
     ]
-    assert (source.name, source.classes, source.ignored) == ("my-list", None, [])
+    assert (source.name, source.classes, source.ignored) == ("my-list", None, ())
     assert source.read(0) == b"2.png"
     assert pickle.loads(pickle.dumps(source)).read(1) == b"1.png"
 
