@@ -53,11 +53,11 @@ class Inspection:
     counts: dict[str, Any]
     """Pictures in all, usable, by split and class, by format, and sizes."""
     damaged: list[dict[str, str]]
-    """path, reason."""
+    """path, reason: what cannot be decoded, and what is not allowed."""
     wrong_suffixes: list[dict[str, str]]
     """path, format by content."""
     ignored: list[str]
-    """Files that are no pictures by their names."""
+    """Files that are no pictures by their names or places, hidden ones too."""
     exact_duplicates: list[list[str]]
     """Groups of pictures with the same pixels."""
     near_duplicates: list[dict[str, Any]]
@@ -167,7 +167,7 @@ def _told(source: Source, facts: Sequence[Facts], groups: list[list[int]], pairs
             for i in usable
             if _is_misnamed(pictures[i].path, facts[i])
         ],
-        ignored=list(source.ignored),
+        ignored=[one.path for one in source.ignored],
         exact_duplicates=[[pictures[place].path for place in group] for group in groups],
         near_duplicates=[
             {"a": pictures[p.first].path, "b": pictures[p.second].path, "score": round(p.score, 4)} for p in pairs

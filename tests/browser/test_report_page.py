@@ -14,7 +14,13 @@ playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")]
 
-HOSTILE = ("<script>window.hurt=1</script>", "'\" onload=alert(1)", "很长" * 40, "\u202eright to left\u202c", "a\nb")
+HOSTILE = ("<img src=x onerror=window.hurt=1>", "'\" onload=alert(1)", "很长" * 40, "שלום עולם", "a b;")
+NAMES = (
+    "<img src=x onerror=alert({})>.png",
+    "长" * 60 + "{}.png",
+    "<script>window.hurt=1</script>{}.png",
+    "a\nb\u202e{}.png",
+)
 COLOURS = ((200, 40, 40), (40, 160, 60), (40, 60, 200), (220, 200, 60), (120, 120, 120))
 
 
@@ -26,7 +32,8 @@ def hostile_pictures(folder):
     for number in range(60):
         place = number % len(HOSTILE)
         noise = draw.normal(COLOURS[place], 60, (40, 40, 3))
-        name = f"<img src=x onerror=alert({number})>.png" if number % 2 else f"{'长' * 60}{number}.png"
+        name = NAMES[number % len(NAMES)].format(number)
+        (folder / name).parent.mkdir(exist_ok=True)
         Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8)).save(folder / name)
         rows.append([name, HOSTILE[place]])
     with (folder / "table.csv").open("w", newline="", encoding="utf-8") as file:

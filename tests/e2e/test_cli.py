@@ -153,7 +153,7 @@ def test_metrics_hold_what_the_contract_names(here):
     assert 0 <= metrics["val"]["accuracy"] <= 1
     assert 0 <= metrics["test"]["accuracy"] <= 1
     assert metrics["classes"] == ["blue", "green", "red"]
-    assert metrics["counts"] == {"train": 24, "val": 6, "test": 6, "skipped": 0}
+    assert metrics["counts"] == {"train": 24, "val": 6, "test": 6, "skipped": 0, "refused": 0, "ignored": 0}
     assert [(stage["part"], stage["epochs"]) for stage in metrics["plan"]] == [("head", 2), ("layer4", 1)]
     assert set(metrics["seconds"]) == {"total", "import", "audit", "activations", "training", "evaluation"}
     assert sum(metrics["seconds"].values()) <= 2 * metrics["seconds"]["total"] + 0.1

@@ -64,8 +64,8 @@ def test_leaks_are_told_before_a_training_and_left_out_when_asked(faulty, tmp_pa
     assert any("in more than one split" in text and "--drop-leaks" in text for text in told.warned)
     dropped = frostline.train(faulty, **settings, drop_leaks=True, out=tmp_path / "dropped")
     skipped = (dropped.path / "skipped.csv").read_text(encoding="utf-8")
-    assert 'train/circle/circle-0-0.png,skipped,"a copy of val/circle/copy.png, which is in another split"' in skipped
-    assert "train/square/square-0-0.png,skipped," in skipped
+    assert 'train/circle/circle-0-0.png,refused,"a copy of val/circle/copy.png, which is in another split"' in skipped
+    assert "train/square/square-0-0.png,refused," in skipped
     assert "\nval/" not in skipped
 
 

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from frostline.data.classnames import check_class_names
 from frostline.data.loader import Finding, examine
-from frostline.data.pictures import Picture, Source, first_few, natural_key
+from frostline.data.pictures import LeftOut, Picture, Source, first_few, natural_key
 from frostline.data.split import SplitName, assign_splits
 from frostline.errors import DataError
 from frostline.progress import Reporter
@@ -28,14 +29,6 @@ class Image:
     group: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A picture that was left out, and why."""
-
-    path: str
-    reason: str
-
-
 @dataclass(frozen=True, eq=False, slots=True)
 class Index:
     """The table of pictures."""
@@ -43,16 +36,18 @@ class Index:
     source: Source
     classes: tuple[str, ...]
     images: tuple[Image, ...]
-    skipped: tuple[Skipped, ...]
+    left_out: tuple[LeftOut, ...]
+    """Pictures that are not used, in the source's order, and then files that are no pictures: with `images`, all."""
 
     def of(self, split: SplitName) -> list[Image]:
         """Pictures of one split, in the source's order."""
         return [image for image in self.images if image.split == split]
 
     def counts(self) -> dict[str, int]:
-        """Number of pictures in each split, and skipped."""
-        found = Counter(image.split for image in self.images)
-        return {**{name: found[name] for name in SPLIT_NAMES}, "skipped": len(self.skipped)}
+        """Number of pictures in each split, and of files skipped, refused and ignored; their sum is all files."""
+        found: Counter[str] = Counter(image.split for image in self.images)
+        found.update(one.outcome for one in self.left_out)
+        return {name: found[name] for name in (*SPLIT_NAMES, "skipped", "refused", "ignored")}
 
 
 def build_index(
@@ -69,13 +64,13 @@ def build_index(
     reporter: Reporter,
     leaks: Mapping[str, str] | None = None,
 ) -> Index:
-    """Digest and check every picture, leave out the damaged, and give each of the others a split.
+    """Digest and check every picture, leave out what cannot be used, and give each of the others a split.
 
     Args:
         source: where the pictures are.
         channels: 1 or 3.
         max_pixels: pictures with more are refused.
-        max_damaged: share of damaged pictures above which to stop.
+        max_damaged: share of damaged pictures above which to stop; what is refused is told, but does not count.
         val: share for validation, where the source has no such split.
         test: share for testing; None is 0.15 where the source has no split at all, else nothing.
         seed: the split is a function of it and of the pictures' content.
@@ -85,22 +80,19 @@ def build_index(
         leaks: pictures to leave out, by path, and the copy of each in another split; None: tell of exact ones.
 
     Raises:
-        DataError: too many damaged, fewer than two classes, a class without pictures, an empty split.
+        DataError: too many damaged, fewer than two classes, a class name that is not allowed, a class without
+            pictures, an empty split.
     """
     findings = _examine_all(source, channels, max_pixels, workers, known_good, reporter)
-    pictures = source.pictures
-    skipped = tuple(Skipped(pictures[i].path, found.damage) for i, found in enumerate(findings) if found.damage)
-    _report_skipped(skipped, len(pictures), max_damaged, reporter)
-    dropped = tuple(
-        Skipped(path, f"a copy of {other}, which is in another split") for path, other in (leaks or {}).items()
-    )
-    if dropped:
-        reporter.warn(f"left out {len(dropped)} pictures with a copy in another split (skipped.csv)")
-    usable = [i for i, found in enumerate(findings) if not found.damage and pictures[i].path not in (leaks or {})]
-    classes = class_names(source)
-    lost = _training_labels(pictures) - _training_labels([pictures[i] for i in usable])
-    if lost:
-        raise DataError(f"no usable training picture is left of class {first_few(sorted(lost))}; add some or remove it")
+    pictures, classes = source.pictures, class_names(source)
+    unusable = _unusable(pictures, findings)
+    _report(list(unusable.values()), len(pictures), max_damaged, reporter)
+    copies = _copies(pictures, unusable, leaks or {})
+    if copies:
+        reporter.warn(f"left out {len(copies)} pictures with a copy in another split (skipped.csv)")
+    left_out = dict(sorted((unusable | copies).items()))
+    usable = [i for i in range(len(pictures)) if i not in left_out]
+    _check_left(pictures, usable, left_out)
     label_of = {name: label for label, name in enumerate(classes)}
     splits = assign_splits(
         [pictures[i] for i in usable], [findings[i].digest for i in usable], val=val, test=test, seed=seed
@@ -109,7 +101,7 @@ def build_index(
         Image(i, pictures[i].path, findings[i].digest, label_of[pictures[i].label], split, pictures[i].group)
         for i, split in zip(usable, splits, strict=True)
     )
-    index = Index(source, classes, images, skipped + dropped)
+    index = Index(source, classes, images, (*left_out.values(), *source.ignored))
     _check_splits(index)
     if leaks is None:
         _tell_of_leaks(images, reporter)
@@ -142,24 +134,64 @@ def _examine_all(
     return findings
 
 
-def _report_skipped(skipped: Sequence[Skipped], total: int, max_damaged: float, reporter: Reporter) -> None:
-    if not skipped:
-        return
-    shown = first_few([f"{item.path} ({item.reason})" for item in skipped])
-    if len(skipped) > max_damaged * total:
+def _unusable(pictures: Sequence[Picture], findings: Sequence[Finding]) -> dict[int, LeftOut]:
+    """Give the pictures that are damaged or not allowed, by position."""
+    return {
+        position: LeftOut(picture.path, "refused" if found.is_refused else "skipped", found.damage)
+        for position, (picture, found) in enumerate(zip(pictures, findings, strict=True))
+        if found.damage
+    }
+
+
+def _copies(
+    pictures: Sequence[Picture], unusable: Mapping[int, LeftOut], leaks: Mapping[str, str]
+) -> dict[int, LeftOut]:
+    """Give the sound pictures that are not allowed because a copy is in another split, by position."""
+    return {
+        position: LeftOut(picture.path, "refused", f"a copy of {leaks[picture.path]}, which is in another split")
+        for position, picture in enumerate(pictures)
+        if picture.path in leaks and position not in unusable
+    }
+
+
+def _report(left_out: Sequence[LeftOut], total: int, max_damaged: float, reporter: Reporter) -> None:
+    """Tell of what is not used; only damage can be too much, for what is refused is so by choice."""
+    damaged = [one for one in left_out if one.outcome == "skipped"]
+    if len(damaged) > max_damaged * total:
         raise DataError(
-            f"{len(skipped)} of {total} pictures are damaged, more than {max_damaged:.0%}: {shown}; "
+            f"{len(damaged)} of {total} pictures are damaged, more than {max_damaged:.0%}: {_shown(damaged)}; "
             "repair or remove them, or raise --max-damaged"
         )
-    reporter.warn(f"left out {len(skipped)} of {total} pictures: {shown}")
+    if damaged:
+        reporter.warn(f"left out {len(damaged)} of {total} pictures: {_shown(damaged)}")
+    refused = [one for one in left_out if one.outcome == "refused"]
+    if refused:
+        reporter.warn(f"refused {len(refused)} of {total} pictures, which are not damaged: {_shown(refused)}")
+
+
+def _shown(left_out: Sequence[LeftOut]) -> str:
+    return first_few([f"{one.path} ({one.reason})" for one in left_out])
+
+
+def _check_left(pictures: Sequence[Picture], usable: Sequence[int], left_out: Mapping[int, LeftOut]) -> None:
+    """Refuse to lose a class of training pictures."""
+    lost = sorted(_training_labels(pictures) - _training_labels([pictures[i] for i in usable]))
+    if lost:
+        why = [one for position, one in left_out.items() if pictures[position].label == lost[0]]
+        raise DataError(
+            f"no usable training picture is left of class {first_few(lost)}: {_shown(why)}; add some or remove it"
+        )
 
 
 def class_names(source: Source) -> tuple[str, ...]:
     """Classes in order, from the training pictures alone; every other label must be among them.
 
     Raises:
-        DataError: fewer than two, or a label that training does not have.
+        DataError: fewer than two, a name that is not allowed, or a label that training does not have.
     """
+    labels = {picture.label for picture in source.pictures} | set(source.classes or ())
+    if reason := check_class_names(sorted(labels, key=natural_key)):
+        raise DataError(reason)
     classes = source.classes or tuple(sorted(_training_labels(source.pictures), key=natural_key))
     unknown = sorted({picture.label for picture in source.pictures} - set(classes), key=natural_key)
     if unknown:

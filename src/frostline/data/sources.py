@@ -5,14 +5,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from frostline.data.classnames import check_class_names
 from frostline.data.named import NAMES, open_named
-from frostline.data.pictures import SPLITS, FileSource, Picture, Source, first_few, natural_key, path_key, short_name
+from frostline.data.pictures import (
+    SPLITS,
+    FileSource,
+    LeftOut,
+    Picture,
+    Source,
+    first_few,
+    natural_key,
+    path_key,
+    short_name,
+)
 from frostline.data.tables import SUFFIXES, open_table
 from frostline.errors import DataError
 
 __all__ = ["FileSource", "Picture", "Source", "open_folder", "open_source"]
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+NO_PICTURE = "not a picture by its name"
+OUTSIDE = "not in a class folder"
 _SYSTEM_NAMES = {"thumbs.db", "desktop.ini", "__macosx"}
 _ALLOWED = (
     "DATA is a folder of class folders, a folder with train/ and val/ or test/, a .csv or .parquet file, "
@@ -44,13 +57,14 @@ def open_source(data: str, *, cache_dir: Path) -> Source:
 
 
 def open_folder(folder: Path) -> FileSource:
-    """List a folder of class folders, with or without a given split.
+    """List a folder of class folders, with or without a given split, and every other file that is there.
 
     Raises:
-        DataError: no class folders, only one class, an empty class, or a folder that fits no split.
+        DataError: no class folders, only one class, an empty class, a class name that is not allowed, or a folder that
+            fits no split.
     """
     root = Path(os.path.abspath(folder))
-    ignored: list[str] = []
+    ignored: list[LeftOut] = []
     parts = _split_folders(root)
     pictures = [
         Picture(path=path, label=label, split=split)
@@ -59,10 +73,12 @@ def open_folder(folder: Path) -> FileSource:
         for path in _with_pictures(paths, f"{part}{label}", split)
     ]
     if "" not in parts:
-        ignored += [entry.name for entry in _entries(root) if not entry.is_dir]
+        for entry in _entries(root):
+            ignored += [] if entry.is_dir and not entry.hidden else _left_out(entry, "", OUTSIDE)
     _check_classes(root, pictures)
     pictures.sort(key=lambda picture: path_key(picture.path))
-    return FileSource(short_name(root.name), tuple(pictures), root, ignored=sorted(ignored, key=path_key))
+    in_order = sorted(ignored, key=lambda one: path_key(one.path))
+    return FileSource(short_name(root.name), tuple(pictures), root, ignored=tuple(in_order))
 
 
 def _split_folders(root: Path) -> dict[str, str | None]:
@@ -70,10 +86,10 @@ def _split_folders(root: Path) -> dict[str, str | None]:
 
     A folder called train with pictures directly in it and no val or test beside it is the class "train".
     """
-    folders = {entry.name: entry.path for entry in _entries(root) if entry.is_dir}
+    folders = {entry.name: entry.path for entry in _folders(root)}
     splits = {name: SPLITS[name.lower()] for name in folders if name.lower() in SPLITS}
     trains = [name for name, split in splits.items() if split == "train"]
-    if not trains or (len(splits) == 1 and not any(entry.is_dir for entry in _entries(folders[trains[0]]))):
+    if not trains or (len(splits) == 1 and not _folders(folders[trains[0]])):
         return {"": None}
     others = sorted(folders.keys() - splits.keys(), key=natural_key)
     if others:
@@ -86,31 +102,32 @@ def _split_folders(root: Path) -> dict[str, str | None]:
     return {f"{name}/": split for name, split in splits.items()}
 
 
-def _class_folders(root: Path, part: str, ignored: list[str]) -> dict[str, list[str]]:
+def _class_folders(root: Path, part: str, ignored: list[LeftOut]) -> dict[str, list[str]]:
     """Map each class of a split (or of an unsplit folder) to the paths of its pictures, relative to the root."""
     classes: dict[str, list[str]] = {}
     loose: list[_Entry] = []
     above = (_identity(root), _identity(root / part))
     for entry in _entries(root / part):
-        if not entry.is_dir:
+        if entry.hidden or not entry.is_dir:
             loose.append(entry)
         elif _identity(entry.path) not in above:
-            files = list(_walk(entry.path, f"{part}{entry.name}/", above))
-            classes[entry.name] = [shown for shown, is_picture in files if is_picture]
-            ignored += [shown for shown, is_picture in files if not is_picture]
+            classes[entry.name] = list(_walk(entry.path, f"{part}{entry.name}/", above, ignored))
     if not classes:
-        pictures = sorted((entry.name for entry in loose if entry.is_picture), key=natural_key)
+        pictures = sorted((entry.name for entry in loose if not entry.reason), key=natural_key)
         found = f"pictures directly in it ({first_few(pictures)})" if pictures else "no folders in it"
         raise DataError(
             f"{root / part} has {found}: one folder per class is expected, e.g. {part}rose/1.jpg; "
             "sort the pictures into such folders, or list them in a .csv file with the columns path and label"
         )
-    ignored += [f"{part}{entry.name}" for entry in loose]
+    if reason := check_class_names(list(classes)):
+        raise DataError(f"{root / part}: {reason}")
+    for entry in loose:
+        ignored += _left_out(entry, part, OUTSIDE)
     return classes
 
 
-def _walk(folder: Path, shown: str, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[str, bool]]:
-    """Yield all visible files below a folder and whether they are pictures.
+def _walk(folder: Path, shown: str, above: tuple[tuple[int, int], ...], ignored: list[LeftOut]) -> Iterator[str]:
+    """Yield the paths of all pictures below a folder, and note its other files.
 
     A link back to a folder above itself is not followed, so links in a circle end.
     """
@@ -118,36 +135,88 @@ def _walk(folder: Path, shown: str, above: tuple[tuple[int, int], ...]) -> Itera
     if identity in above:
         return
     for entry in _entries(folder):
-        if entry.is_dir:
-            yield from _walk(entry.path, f"{shown}{entry.name}/", (*above, identity))
+        if entry.is_dir and not entry.hidden:
+            yield from _walk(entry.path, f"{shown}{entry.name}/", (*above, identity), ignored)
+        elif entry.is_dir or entry.reason:
+            ignored += _left_out(entry, shown)
+        elif _is_text(f"{shown}{entry.name}"):
+            yield f"{shown}{entry.name}"
         else:
-            yield f"{shown}{entry.name}", entry.is_picture
+            ignored += _left_out(entry, shown, "its name is not valid UTF-8; rename it")
 
 
 class _Entry(NamedTuple):
     name: str
     path: Path
     is_dir: bool
-    is_picture: bool
+    hidden: str
+    """Why a name is passed over, whatever it stands for; empty where it is not."""
+    reason: str
+    """Why a file is no picture; empty for pictures, and for folders that are not hidden."""
 
 
 def _entries(folder: Path) -> list[_Entry]:
-    """List what is visible in a folder: no hidden files, none that operating systems and notebooks leave behind."""
+    """List what is in a folder."""
     try:
         with os.scandir(folder) as found:
-            visible = [e for e in found if not e.name.startswith(".") and e.name.lower() not in _SYSTEM_NAMES]
+            return [_entry(entry) for entry in found]
     except OSError as error:
         raise DataError(f"{folder} cannot be listed ({error.strerror}); check its permissions") from error
-    return [_entry(entry) for entry in visible]
+
+
+def _folders(folder: Path) -> list[_Entry]:
+    return [entry for entry in _entries(folder) if entry.is_dir and not entry.hidden]
 
 
 def _entry(found: os.DirEntry[str]) -> _Entry:
+    hidden = "hidden" if found.name.startswith(".") else ""
+    if found.name.lower() in _SYSTEM_NAMES:
+        hidden = "left behind by an operating system"
     try:
         is_dir, is_file = found.is_dir(), found.is_file()
     except OSError:  # a link to itself, or into a folder that is closed to us
         is_dir, is_file = False, False
-    is_picture = is_file and found.name.lower().endswith(PICTURE_SUFFIXES)
-    return _Entry(found.name, Path(found.path), is_dir, is_picture)
+    reason = hidden
+    if not hidden and not is_dir:
+        reason = _no_picture(found, is_file)
+    return _Entry(found.name, Path(found.path), is_dir, hidden, reason)
+
+
+def _no_picture(found: os.DirEntry[str], is_file: bool) -> str:
+    if not is_file:
+        return "a link that leads nowhere, or in a circle" if found.is_symlink() else "not a regular file"
+    return "" if found.name.lower().endswith(PICTURE_SUFFIXES) else NO_PICTURE
+
+
+def _left_out(entry: _Entry, shown: str, reason: str = "") -> list[LeftOut]:
+    """Give a file, or all files in a hidden folder (links in it are not followed), as ignored.
+
+    Args:
+        entry: of the file or folder.
+        shown: path of its folder, relative to DATA, "/" at its end.
+        reason: why, where the file itself is a picture.
+    """
+    path = f"{shown}{entry.name}"
+    if not entry.is_dir:
+        return [LeftOut(_printable(path), "ignored", entry.reason or reason)]
+    if entry.path.is_symlink():
+        return []
+    files = [Path(top, name) for top, _, names in os.walk(entry.path) for name in names]
+    inside = [f"{path}/{file.relative_to(entry.path).as_posix()}" for file in files]
+    return [LeftOut(_printable(one), "ignored", f"in a folder that is {entry.hidden}") for one in inside]
+
+
+def _is_text(path: str) -> bool:
+    """Tell whether a path can be written in UTF-8; Python keeps other bytes of a name as lone surrogates."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _printable(path: str) -> str:
+    return path if _is_text(path) else path.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -9,6 +9,9 @@ from frostline.data.drift import Difference
 from frostline.data.index import Index
 from frostline.errors import BundleError
 
+OUTCOMES = ("skipped", "refused", "ignored")
+"""The order of the rows of `skipped.csv`, for what is damaged matters most."""
+
 
 def split_csv(index: Index) -> str:
     """Write the split as CSV: path, label, split, group, digest."""
@@ -17,10 +20,9 @@ def split_csv(index: Index) -> str:
 
 
 def skipped_csv(index: Index) -> str:
-    """Write what was left out as CSV: path, outcome (skipped, or ignored: not a picture), reason."""
-    skipped = [(item.path, "skipped", item.reason) for item in index.skipped]
-    ignored = [(path, "ignored", "not a picture by its name") for path in index.source.ignored]
-    return _csv(("path", "outcome", "reason"), skipped + ignored)
+    """Write what is not used as CSV: path, outcome (skipped: damaged, refused: not allowed, or ignored), reason."""
+    rows = [(one.path, one.outcome, one.reason) for one in index.left_out]
+    return _csv(("path", "outcome", "reason"), sorted(rows, key=lambda row: OUTCOMES.index(row[1])))
 
 
 def differences_csv(found: Iterable[Difference]) -> str:

@@ -56,7 +56,7 @@ def test_an_index_of_good_pictures(tmp_path):
     reporter = Recorder()
     index = build(root, tmp_path, reporter=reporter)
     assert index.classes == ("a", "b")
-    assert index.counts() == {"train": 12, "val": 4, "test": 4, "skipped": 0}
+    assert index.counts() == {"train": 12, "val": 4, "test": 4, "skipped": 0, "refused": 0, "ignored": 0}
     assert [image.position for image in index.images] == list(range(20))
     assert [image.label for image in index.images] == [0] * 10 + [1] * 10
     assert len({image.digest for image in index.images}) == 20
@@ -68,9 +68,10 @@ def test_a_damaged_picture_is_listed_with_its_reason_and_left_out(tmp_path):
     damage(root / "a" / "3.png")
     reporter = Recorder()
     index = build(root, tmp_path, reporter=reporter)
-    (skipped,) = index.skipped
+    (skipped,) = index.left_out
     assert skipped.path == "a/3.png"
     assert skipped.reason
+    assert skipped.outcome == "skipped"
     assert "a/3.png" not in [image.path for image in index.images]
     assert sum(index.counts().values()) == 40
     assert reporter.warned == [f"left out 1 of 40 pictures: a/3.png ({skipped.reason})"]
@@ -84,7 +85,7 @@ def test_more_damage_than_allowed_stops(tmp_path):
         damage(root / "b" / f"{number}.png")
     with pytest.raises(DataError, match=r"3 of 40 pictures are damaged, more than 5%: b/0.png .*--max-damaged"):
         build(root, tmp_path)
-    assert len(build(root, tmp_path, max_damaged=3 / 40).skipped) == 3
+    assert len(build(root, tmp_path, max_damaged=3 / 40).left_out) == 3
 
 
 def test_a_class_that_damage_leaves_empty_stops(tmp_path):
@@ -94,10 +95,52 @@ def test_a_class_that_damage_leaves_empty_stops(tmp_path):
         build(root, tmp_path)
 
 
-def test_pictures_with_too_many_pixels_are_left_out(tmp_path):
+def test_pictures_with_too_many_pixels_are_refused_however_many(tmp_path):
+    root = write_pictures(tmp_path / "d", a=4, b=4)
+    for number in range(3):
+        Image.new("L", (20, 20)).save(root / "a" / f"large-{number}.png")
+    reporter = Recorder()
+    index = build(root, tmp_path, max_pixels=399, max_damaged=0, reporter=reporter)
+    assert [one.outcome for one in index.left_out] == 3 * ["refused"]
+    assert index.counts()["refused"] == 3
+    (warning,) = reporter.warned
+    assert warning.startswith("refused 3 of 11 pictures, which are not damaged: a/large-0.png (20x20 pixels are more")
+
+
+def test_a_class_that_is_refused_whole_stops(tmp_path):
     root = write_pictures(tmp_path / "d", a=2, b=2)
-    with pytest.raises(DataError, match="4 of 4 pictures are damaged"):
+    with pytest.raises(DataError, match=r"training picture is left of class a, b: a/0.png \(9x9 pixels are more"):
         build(root, tmp_path, max_pixels=80)
+
+
+def test_files_that_are_no_pictures_are_counted(tmp_path):
+    root = write_pictures(tmp_path / "d", a=5, b=5)
+    for name in ("notes.txt", "a/._0.png", ".cache/x.png"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).touch()
+    index = build(root, tmp_path)
+    assert index.counts()["ignored"] == 3
+    assert sum(index.counts().values()) == 13
+
+
+def test_copies_are_refused_and_each_file_is_told_once(tmp_path):
+    root = write_pictures(tmp_path / "d", a=20, b=20)
+    damage(root / "a" / "3.png")
+    reporter = Recorder()
+    leaks = {"a/3.png": "b/1.png", "b/4.png": "b/5.png"}
+    index = build(root, tmp_path, leaks=leaks, reporter=reporter)
+    assert [(one.path, one.outcome) for one in index.left_out] == [("a/3.png", "skipped"), ("b/4.png", "refused")]
+    assert index.left_out[1].reason == "a copy of b/5.png, which is in another split"
+    assert sum(index.counts().values()) == 40
+    assert reporter.warned[1:] == ["left out 1 pictures with a copy in another split (skipped.csv)"]
+
+
+def test_class_names_that_do_harm_are_refused(tmp_path):
+    write_pictures(tmp_path / "d", a=3, b=3)
+    table = tmp_path / "t.csv"
+    table.write_text('path,label\nd/a/0.png,x\nd/b/0.png,"y\nz"\n', encoding="utf-8")
+    with pytest.raises(DataError, match=r"class name 'y\\nz' holds a control character \(U\+000A\); rename the folder"):
+        build(table, tmp_path)
 
 
 def test_classes_come_from_training_alone(tmp_path):
@@ -135,7 +178,7 @@ def test_the_number_of_workers_changes_nothing(tmp_path):
     damage(root / "a" / "3.png")
     known = [set(), set()]
     alone, helped = (build(root, tmp_path, workers=w, known_good=k) for w, k in zip((0, 2), known, strict=True))
-    assert (alone.images, alone.skipped) == (helped.images, helped.skipped)
+    assert (alone.images, alone.left_out) == (helped.images, helped.left_out)
     assert known[0] == known[1]
 
 

@@ -1,5 +1,7 @@
+import errno
 import os
 import pickle
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +44,7 @@ def test_class_folders(tmp_path, opened):
         ("bees/img2.png", "bees", None),
         ("bees/img10.png", "bees", None),
     ]
-    assert (source.name, source.classes, source.ignored) == ("Ants-bees", None, [])
+    assert (source.name, source.classes, source.ignored) == ("Ants-bees", None, ())
     assert source.read(3) == (root / "bees/img10.png").read_bytes()
     assert all(picture.group is None for picture in source.pictures)
 
@@ -74,12 +76,26 @@ def test_every_allowed_ending_counts_in_any_case(tmp_path, opened):
     assert len(source.pictures) == 11
 
 
-def test_hidden_and_system_files_do_not_exist_and_others_are_listed(tmp_path, opened):
+def test_hidden_and_system_files_are_ignored_with_the_rest(tmp_path, opened):
     hidden = ("._1.jpg", ".DS_Store", "Thumbs.db", "desktop.ini", ".ipynb_checkpoints/1.png", "__MACOSX/1.png")
     fill(tmp_path, "a/1.png", "b/1.png", "__MACOSX/a/1.png", ".cache/x/1.png", *(f"a/{name}" for name in hidden))
     source = opened(fill(tmp_path, "a/notes.txt", "b/deep/raw.psd", "loose.png", "README.md"))
     assert [row[0] for row in rows(source)] == ["a/1.png", "b/1.png"]
-    assert source.ignored == ["a/notes.txt", "b/deep/raw.psd", "loose.png", "README.md"]
+    assert {one.outcome for one in source.ignored} == {"ignored"}
+    assert [(one.path, one.reason) for one in source.ignored] == [
+        (".cache/x/1.png", "in a folder that is hidden"),
+        ("__MACOSX/a/1.png", "in a folder that is left behind by an operating system"),
+        ("a/._1.jpg", "hidden"),
+        ("a/.DS_Store", "hidden"),
+        ("a/.ipynb_checkpoints/1.png", "in a folder that is hidden"),
+        ("a/__MACOSX/1.png", "in a folder that is left behind by an operating system"),
+        ("a/desktop.ini", "left behind by an operating system"),
+        ("a/notes.txt", "not a picture by its name"),
+        ("a/Thumbs.db", "left behind by an operating system"),
+        ("b/deep/raw.psd", "not a picture by its name"),
+        ("loose.png", "not in a class folder"),
+        ("README.md", "not a picture by its name"),
+    ]
 
 
 @pytest.mark.parametrize("val", ["val", "valid", "validation", "Validation"])
@@ -92,7 +108,7 @@ def test_given_splits(tmp_path, opened, val):
         (f"{val}/a/2.png", "a", "val"),
         ("test/b/3.png", "b", "test"),
     }
-    assert source.ignored == ["labels.txt"]
+    assert [one.path for one in source.ignored] == [".hidden/x.png", "labels.txt"]
 
 
 def test_train_alone(tmp_path, opened):
@@ -174,7 +190,45 @@ def test_dead_links_are_left_out(tmp_path, opened):
     (root / "a" / "self.png").symlink_to(root / "a" / "self.png")
     source = opened(root)
     assert len(source.pictures) == 2
-    assert source.ignored == ["a/dead.png", "a/self.png"]
+    assert [one.path for one in source.ignored] == ["a/dead.png", "a/self.png"]
+    assert {one.reason for one in source.ignored} == {"a link that leads nowhere, or in a circle"}
+
+
+@needs_links
+def test_links_out_of_sight_are_not_followed(tmp_path, opened):
+    root = fill(tmp_path / "d", "a/1.png", "b/1.png", ".hidden/x.png")
+    fill(tmp_path / "elsewhere", "1.png", "2.png")
+    (root / ".link").symlink_to(tmp_path / "elsewhere")
+    (root / ".hidden" / "link").symlink_to(tmp_path / "elsewhere")
+    assert [one.path for one in opened(root).ignored] == [".hidden/x.png"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path, opened):
+    root = fill(tmp_path / "d", "a/1.png", "b/1.png")
+    os.mkfifo(root / "a" / "pipe.png")
+    (ignored,) = opened(root).ignored
+    assert (ignored.path, ignored.reason) == ("a/pipe.png", "not a regular file")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
+def test_a_name_that_is_no_text_is_ignored_and_can_be_written_down(tmp_path, opened):
+    root = fill(tmp_path / "d", "a/1.png", "b/1.png")
+    (root / "a" / "1.png").rename(root / "a" / os.fsdecode(b"\xff.png"))
+    fill(root, "a/2.png")
+    source = opened(root)
+    assert [row[0] for row in rows(source)] == ["a/2.png", "b/1.png"]
+    assert [(one.path, one.reason) for one in source.ignored] == [
+        ("a/\\xff.png", "its name is not valid UTF-8; rename it")
+    ]
+
+
+def test_a_class_folder_with_a_line_end_is_refused_even_when_it_is_empty(tmp_path, opened):
+    root = fill(tmp_path / "d", "a/1.png", "b/1.png")
+    (root / "c\nd").mkdir()
+    with pytest.raises(DataError, match=r"the class name 'c\\nd' holds a control character") as refused:
+        opened(root)
+    assert "\n" not in str(refused.value)
 
 
 def test_a_picture_that_vanished_is_a_decode_error(tmp_path, opened):
@@ -184,6 +238,24 @@ def test_a_picture_that_vanished_is_a_decode_error(tmp_path, opened):
         source.read(0)
     with pytest.raises(DecodeError, match="cannot be opened"):
         read_file(Path(tmp_path))
+
+
+def test_too_many_open_files_are_no_damage(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    with pytest.raises(DataError, match=r"too many open files.*ulimit -n.*--workers 0"):
+        read_file(tmp_path / "x.png")
+
+
+def test_a_file_larger_than_memory_is_left_out(tmp_path, monkeypatch):
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    with pytest.raises(DecodeError, match="larger than the memory"):
+        read_file(tmp_path / "x.png")
 
 
 def test_names_come_before_folders(tmp_path, opened, monkeypatch):

@@ -1,19 +1,24 @@
 import pytest
 
-from frostline.data.index import Image, Index, Skipped
-from frostline.data.pictures import FileSource
+from frostline.data.index import Image, Index
+from frostline.data.pictures import FileSource, LeftOut
 from frostline.data.splitfile import read_split, skipped_csv, split_csv
 from frostline.errors import BundleError
 
 
 @pytest.fixture
 def index(tmp_path):
-    source = FileSource("x", (), tmp_path, ignored=["notes.txt"])
+    source = FileSource("x", (), tmp_path)
     images = (
         Image(0, "a/1, or 2.png", "d0", 0, "train", None),
         Image(2, 'b/"quoted".png', "d2", 1, "val", "patient 7"),
     )
-    return Index(source, ("a", "花"), images, (Skipped("a/2.png", "truncated PNG: the end"),))
+    left_out = (
+        LeftOut("a/1.jpg", "refused", "too many pixels"),
+        LeftOut("a/2.png", "skipped", "truncated PNG: the end"),
+        LeftOut("notes.txt", "ignored", "not a picture by its name"),
+    )
+    return Index(source, ("a", "花"), images, left_out)
 
 
 def test_split_csv(index):
@@ -24,10 +29,11 @@ def test_split_csv(index):
     ]
 
 
-def test_skipped_csv(index):
+def test_skipped_csv_begins_with_what_is_damaged(index):
     assert skipped_csv(index).splitlines() == [
         "path,outcome,reason",
         "a/2.png,skipped,truncated PNG: the end",
+        "a/1.jpg,refused,too many pixels",
         "notes.txt,ignored,not a picture by its name",
     ]
 
