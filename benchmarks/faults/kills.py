@@ -1,11 +1,12 @@
-"""Kill trainings at their writes, syncs and renames, and at random moments; compare what they come to with one left alone.
+"""Kill trainings at their writes, syncs and renames, and at random moments; compare them with one left alone.
 
     python benchmarks/faults/kills.py [--every 1] [--moments 200] [--real HYMENOPTERA]
 
-A process is killed at its first, second, ... write, sync or rename until one ends by itself (`--every 3` tries each third),
-or after a random time; the run is then resumed and must end with the same bytes. `--real` trains on pictures of a real
-size as well, for the share of a run that saving takes.
+A process is killed at its first, second, ... write, sync or rename until one ends by itself (`--every 3` tries each
+third), or after a random time; the run is then resumed and must end with the same bytes. `--real` trains on pictures of
+a real size as well, for the share of a run that saving takes.
 """
+# ruff: noqa: E402  # what is imported lies beside and below
 
 import argparse
 import json
@@ -23,10 +24,11 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "tests" / "faults")]
 
 import killing
+
 import measure
 
 SAVE_SECONDS = 0.5
-"""Between saves of the runs that are killed at random moments, so that many of a small run's moments lie between two."""
+"""Between saves of the runs that are killed at random moments: many moments of a small run lie between two."""
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ def differences(before: Sequence[Mapping[str, str]], index: Index) -> list[Diffe
         index: of the pictures now; sizes and times of files play no part, only contents do.
     """
     known, now = {row["path"]: row for row in before}, {image.path: image for image in index.images}
-    left = {item.path: item.reason for item in index.skipped}
+    left = {item.path: item.reason for item in index.left_out}
     gone = [row for path, row in known.items() if path not in now]
     new = {image.path: image for path, image in now.items() if path not in known}
     found: list[Difference] = []

@@ -1,7 +1,8 @@
 import pytest
 
 from frostline.data.drift import differences
-from frostline.data.index import Image, Index, Skipped
+from frostline.data.index import Image, Index
+from frostline.data.pictures import LeftOut
 
 BEFORE = [
     {"path": f"{label}/{number}.png", "label": label, "split": "train", "group": "", "digest": f"{label}{number}"}
@@ -15,7 +16,7 @@ def index_of(rows, skipped=()):
         Image(i, row["path"], row["digest"], "ab".index(row["label"]), row["split"], row["group"] or None)
         for i, row in enumerate(rows)
     )
-    return Index(None, ("a", "b"), images, tuple(Skipped(path, reason) for path, reason in skipped))
+    return Index(None, ("a", "b"), images, tuple(LeftOut(path, "skipped", reason) for path, reason in skipped))
 
 
 def changed(place, **values):
