@@ -1,7 +1,7 @@
 # Commands for those who work on frostline. PYTHON is the interpreter of the virtual environment to use.
 PYTHON ?= python
 
-.PHONY: check format lint types fast test
+.PHONY: check format lint types fast test faults
 
 check: format lint types fast
 
@@ -19,3 +19,8 @@ fast:
 
 test:
 	$(PYTHON) -m pytest -q
+
+# Every fault that is tried: about an hour; docs/reliability.md has what came of it.
+faults:
+	FROSTLINE_FAULTS=full $(PYTHON) -m pytest -q tests/faults
+	$(PYTHON) benchmarks/faults/kills.py

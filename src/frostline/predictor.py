@@ -185,9 +185,8 @@ def seen(pictures: Tensor, view: str) -> Tensor:
 
 def _pictures_at(path: Path) -> list[Path]:
     if path.is_dir():
-        found = [
-            file for file in path.rglob("*") if file.suffix.lower() in PICTURE_SUFFIXES and not _is_hidden(file, path)
-        ]
+        named = (file for file in path.rglob("*") if file.suffix.lower() in PICTURE_SUFFIXES)
+        found = [file for file in named if file.is_file() and not _is_hidden(file, path)]  # a pipe would wait for ever
         if not found:
             raise DataError(f"no picture in {path}; looked for {', '.join(PICTURE_SUFFIXES)}")
         return sorted(found, key=lambda file: natural_key(str(file)))

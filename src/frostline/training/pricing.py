@@ -74,7 +74,7 @@ def _part(task: Task, split: Split, engine: Engine, requests: Sequence[Request],
 
 def time_stage(task: Task, split: Split, engine: Engine, stored: Sequence[Request] = ()) -> Timed:
     """Time a stage's parts, once in a run; where rows are stored, what computes them is left out."""
-    what = split.cut.name, engine.name
+    what = split.cut.name, engine.name, bool(stored)
     if what in task.timed:
         return task.timed[what]
     if stored:
@@ -86,10 +86,8 @@ def time_stage(task: Task, split: Split, engine: Engine, stored: Sequence[Reques
     train, evaluate = time_suffix(split, training, [value.to(task.fabric.device) for value in values], task.fabric)
     trainable = sum(parameter.numel() for parameter in split.suffix.parameters())
     train += time_update(task.config, trainable, task.fabric) / task.config.batch_size
-    timed = Timed(Timing(decode, prefix, train, evaluate), row_bytes(values))
-    if not stored:
-        task.timed[what] = timed
-    return timed
+    task.timed[what] = Timed(Timing(decode, prefix, train, evaluate), row_bytes(values))
+    return task.timed[what]
 
 
 def _time_frozen(task: Task, engine: Engine) -> tuple[Values, float, float]:

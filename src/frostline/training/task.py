@@ -97,7 +97,7 @@ class Sized:
     pictures: Pictures
     engines: Engines
     last_store: LastStore = field(default_factory=LastStore)
-    timed: dict[tuple[str, str], Timed] = field(default_factory=dict)
+    timed: dict[tuple[str, str, bool], Timed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +120,8 @@ class Task:
     watch: Stopwatch = field(default_factory=Stopwatch)
     tally: Tally = field(default_factory=Tally)
     last_store: LastStore = field(default_factory=LastStore)
-    timed: dict[tuple[str, str], Timed] = field(default_factory=dict)
-    """By cut and engine."""
+    timed: dict[tuple[str, str, bool], Timed] = field(default_factory=dict)
+    """By cut, engine, and whether what the engine gives was stored before."""
     sized: dict[int, Sized] = field(default_factory=dict)
     """By the side of the pictures."""
     deadline: float = math.inf
