@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from frostline.evaluation.compare import Comparison
     from frostline.inspection import Inspection
+    from frostline.network.pickles import Imported
     from frostline.plan.price import StagePrice
     from frostline.plan.stages import ParameterCounts
     from frostline.predictor import Prediction, Predictor
@@ -178,6 +179,21 @@ def load(path: str | Path, *, device: str = "auto", precision: str = "auto", eng
         from frostline.predictor import Predictor
 
     return Predictor(path, device=device, precision=precision, engine=engine)
+
+
+def import_weights(path: str | Path, out: str | Path | None = None) -> "Imported":
+    """Take the tensors of a pickle over into a safetensors file, which `weights=` takes; no code in it is run.
+
+    Args:
+        path: of the .pth or .pt file.
+        out: of the new file; None is beside it, with the ending .safetensors.
+
+    Raises:
+        WeightsError: it asks for more than tensors, is damaged, or holds no state dict; or `out` is there already.
+    """
+    from frostline.network.pickles import import_weights as take_over
+
+    return take_over(Path(path), None if out is None else Path(out))
 
 
 def open_run(path: str | Path) -> Run:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
+from frostline.columns import printable
 from frostline.config import TrainConfig
 from frostline.console import Terminal
 from frostline.errors import FrostlineError, UsageError
@@ -60,7 +61,7 @@ def _terminate(*_: object) -> None:
 
 def _one_line(error: BaseException) -> str:
     said = getattr(error, "format_message", error.__str__)()
-    return " ".join(str(said).split("\n")).rstrip(".")
+    return printable(" ".join(str(said).split("\n")).rstrip("."))
 
 
 def _command() -> str:
@@ -247,6 +248,22 @@ def predict(
         raise FrostlineError("no picture could be read; give JPEG, PNG, WebP, BMP, TIFF or GIF files")
 
 
+@app.command("import-weights")
+def import_weights(
+    file: Annotated[Path, typer.Argument(help="Pickle of weights: .pth or .pt.")],
+    out: Annotated[Path | None, typer.Option(help="New file [default: FILE with the ending .safetensors].")] = None,
+) -> None:
+    """Take the tensors of a pickle over into a safetensors file for --weights; no code in it is run."""
+    from frostline import api
+
+    done = api.import_weights(file, out)
+    _print(f"wrote {done.path}: {done.tensors} tensors, {done.bytes / 1e6:.1f} MB")
+    if done.left_out:
+        from frostline.data.pictures import first_few
+
+        _print(f"left out, for they are no tensors of the state dict: {printable(first_few(done.left_out))}")
+
+
 @app.command()
 def recipes(name: Annotated[str | None, typer.Argument(help="One recipe, to see it whole.")] = None) -> None:
     """List the recipes that ship with frostline, or show one."""
@@ -281,13 +298,13 @@ def cache_ls(cache_dir: Annotated[Path | None, typer.Option(help="Home of the st
 
 @cache_app.command("verify")
 def cache_verify(cache_dir: Annotated[Path | None, typer.Option(help="Home of the store.")] = None) -> None:
-    """Check every stored activation against its digest; remove what is damaged."""
+    """Check every stored activation against its digest; remove what is damaged or foreign."""
     from frostline.activations.housekeeping import verify_stores
     from frostline.files import default_cache_dir
 
     damaged = verify_stores(cache_dir or default_cache_dir())
     for path in damaged:
-        _print(f"removed {path}: damaged; its rows are computed again when needed")
+        _print(f"removed {path}: damaged or foreign; its rows are computed again when needed")
     if not damaged:
         _print("every shard is intact")
 

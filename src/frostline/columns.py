@@ -1,4 +1,4 @@
-"""Text in aligned columns."""
+"""Text in aligned columns, and text from strangers made fit for a terminal."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -17,6 +17,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequen
         out.append("  ".join(cells).rstrip())
     out.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(out)
+
+
+def printable(text: str) -> str:
+    """Show what would move the cursor, change colours or break the line by its escape sequence."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def _width(text: str) -> int:

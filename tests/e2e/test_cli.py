@@ -403,6 +403,7 @@ def wrong(tmp_path_factory):
     (root / "notes.pth").write_text("these are no weights")
     other = build(NetworkSpec(model="vgg11", classes=3, width=0.125, image_size=32))
     save_file(other.module.state_dict(), root / "vgg.safetensors")
+    torch.save(other.module.state_dict(), root / "vgg.pth")
     return root
 
 
@@ -419,6 +420,10 @@ WRONG = {
     "bad rate": (["shapes", "--stages", "head:1@1.2.3"], "stage 'head:1@1.2.3' is not understood"),
     "weights of another network": (["shapes", "--weights", "{w}/vgg.safetensors"], "does not fit resnet18: it lacks"),
     "weights missing": (["shapes", "--weights", "{w}/none.pth"], "no weights at"),
+    "a pickle": (
+        ["shapes", "--weights", "{w}/vgg.pth"],
+        "vgg.pth is a pickle, which can run code; run `frostline impor",
+    ),
     "weights that are none": (["shapes", "--weights", "{w}/notes.pth"], "cannot read weights from"),
     "out below a file": (["shapes", "--out", "{w}/file/run"], "Not a directory; choose another folder with --out"),
     "out exists": (["shapes", "--out", "run"], "--out run exists already"),
@@ -472,6 +477,32 @@ def test_wrong_use_of_train_is_one_line_and_exit_code_2(here, frostline, wrong, 
     assert said in err
     assert (code, out) == (2, "")
     assert not (here / "runs" / "shapes-resnet18").exists()
+
+
+def test_import_weights_says_what_it_wrote_and_what_it_left_out(frostline, tmp_path):
+    torch.save({"state_dict": {"a": torch.ones(3)}, "epoch": 7, "\x1b[31mred": 1}, "w.pth")
+    code, out, err = frostline("import-weights", "w.pth", "--out", "new.safetensors")
+    assert (code, err) == (0, "")
+    assert out == (
+        "wrote new.safetensors: 1 tensors, 0.0 MB\n"
+        "left out, for they are no tensors of the state dict: epoch, \\x1b[31mred\n"
+    )
+    assert frostline("import-weights", "w.pth")[0] == 0
+    assert Path("w.safetensors").read_bytes() == Path("new.safetensors").read_bytes()
+
+
+def test_import_weights_names_what_a_pickle_asked_for(frostline, tmp_path):
+    torch.save({"a": torch.ones(3), "evil": Evil()}, "w.pth")
+    code, out, err = frostline("import-weights", "w.pth")
+    assert (code, out) == (2, "")
+    assert one_line(err), err
+    assert "it asks for getattr, " in err
+    assert [path.name for path in Path().iterdir()] == ["w.pth"]
+
+
+class Evil:
+    def __reduce__(self):
+        return (Path.touch, (Path("executed"),))
 
 
 OTHER_WRONG = {

@@ -3,7 +3,7 @@
 import csv
 
 import pytest
-import torch
+from safetensors.torch import save_file
 
 import frostline
 from frostline.network.build import NetworkSpec, build
@@ -15,13 +15,13 @@ CLASSES = ("circle", "square", "stripes")
 def _pretrained():
     """Weights that do not depend on the seed of a run."""
     network = build(NetworkSpec(model="resnet18", classes=2, head="official", width=0.1), seed=5)
-    torch.save(network.module.state_dict(), "pretrained.pth")
+    save_file(network.module.state_dict(), "pretrained.safetensors")
 
 
 def train(data, out, **settings):
     defaults = {
         "model": "resnet18",
-        "weights": "pretrained.pth",
+        "weights": "pretrained.safetensors",
         "width": 0.1,
         "image_size": 32,
         "stages": "head:1",

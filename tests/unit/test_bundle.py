@@ -132,11 +132,110 @@ def test_test_views_from_the_future_are_refused(bundle):
         load_model(bundle)
 
 
-def test_weights_of_another_network_are_refused(bundle):
-    header, tensors = read_sealed(bundle, kind="model", newest=MODEL_FORMAT)
-    write_sealed(bundle, tensors | {"extra": torch.zeros(1)}, without_kind(header), kind="model", version=MODEL_FORMAT)
-    with pytest.raises(BundleError, match="the network has no extra"):
+def rewrite(path, change):
+    """Seal a changed header and the same tensors anew: what somebody can send, unlike what damage does."""
+    header, tensors = read_sealed(path, kind="model", newest=MODEL_FORMAT)
+    header = without_kind(header)
+    change(header, tensors)
+    write_sealed(path, tensors, header, kind="model", version=MODEL_FORMAT)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"extra": torch.zeros(1)}, "the network has no extra 1"),
+        ({"x.num_batches_tracked": torch.tensor(1)}, r"the network has no x\.num_batches_tracked"),
+        ({"conv1.weight": torch.zeros(1)}, r"conv1\.weight is 1 float32 there and 8x3x7x7 float32 here"),
+        ({"bn1.bias": torch.zeros(8).double()}, r"bn1\.bias is 8 float64 there and 8 float32 here"),
+    ],
+    ids=["unknown", "unknown counter", "shape", "type"],
+)
+def test_tensors_of_another_network_are_refused(bundle, change, told):
+    rewrite(bundle, lambda header, tensors: tensors.update(change))
+    with pytest.raises(BundleError, match=told):
         load_model(bundle)
+
+
+def test_a_missing_tensor_is_refused(bundle):
+    rewrite(bundle, lambda header, tensors: tensors.pop("bn1.num_batches_tracked"))
+    with pytest.raises(BundleError, match=r"it lacks bn1\.num_batches_tracked scalar"):
+        load_model(bundle)
+
+
+UNSOUND = {
+    "no network": (lambda header: header.pop("network"), "network: Field required"),
+    "a list for a network": (lambda header: header.update(network=[]), "network: "),
+    "no classes": (lambda header: header.update(classes=None), "classes: Input should be a valid list"),
+    "a number for a class": (
+        lambda header: header.update(classes=["a", "b", 3]),
+        "classes.2: Input should be a valid str",
+    ),
+    "a class too few": (lambda header: header["classes"].pop(), "its network has 3 classes, and 2 have a name"),
+    "a class twice": (lambda header: header.update(classes=["a", "b", "a"]), "class name 'a' stands there twice"),
+    "a blank class": (lambda header: header.update(classes=["a", "b", " "]), "class name ' ' is blank"),
+    "a class that colours": (lambda header: header.update(classes=["a", "b", "\x1b[31m"]), "holds a control character"),
+    "a class that turns": (lambda header: header.update(classes=["a", "b", "\u202egpj"]), "holds a control character"),
+    "half a letter": (lambda header: header.update(classes=["a", "b", "\ud800"]), "holds a control character"),
+    "a class that climbs": (lambda header: header.update(classes=["a", "b", "../c"]), "holds a path separator"),
+    "no preprocessing": (lambda header: header.pop("preprocess"), "preprocess: Field required"),
+    "a size in words": (
+        lambda header: header["preprocess"].update(size="32"),
+        "preprocess.size: Input should be a val",
+    ),
+    "an absurd size": (lambda header: header["preprocess"].update(size=10**9), "preprocess.size: Input should be less"),
+    "no resize": (lambda header: header["preprocess"].update(resize=0), "preprocess.resize: Input should be greater"),
+    "an interpolation": (
+        lambda header: header["preprocess"].update(interpolation="best"),
+        "preprocess.interpolation: ",
+    ),
+    "no deviation": (
+        lambda header: header["preprocess"].update(std=[1.0, 0.0, 1.0]),
+        "preprocess.std.1: Input should be g",
+    ),
+    "a mean that is none": (
+        lambda header: header["preprocess"].update(mean=[float("nan")] * 3),
+        "preprocess.mean.0: Input should be a finite number",
+    ),
+    "four means": (lambda header: header["preprocess"].update(mean=[0.5] * 4), "4 means and 3 deviations"),
+    "grey for colour": (
+        lambda header: header["preprocess"].update(mean=[0.5], std=[0.5]),
+        "its preprocessing is not for 3 channels",
+    ),
+    "an unknown step": (lambda header: header["preprocess"].update(blur=3), "preprocess.blur: Extra inputs"),
+    "no facts": (lambda header: header.pop("facts"), "facts: Field required"),
+    "no temperature": (
+        lambda header: header["facts"].update(temperature=0),
+        "facts.temperature: Input should be greater",
+    ),
+    "a hot one": (
+        lambda header: header["facts"].update(temperature=float("inf")),
+        "facts.temperature: Input should be a",
+    ),
+    "views": (lambda header: header["facts"].update(test_views=[]), "facts.test_views: Input should be a valid string"),
+    "no such network": (lambda header: header["network"].update(model="resnet19"), "no network is called 'resnet19'"),
+    "a network from a hub": (
+        lambda header: header["network"].update(model="timm:hf-hub:someone/something", width=1.0),
+        "no network is called 'timm:hf-hub:someone/something'",
+    ),
+    "a head": (lambda header: header["network"].update(head="two"), "head='two'"),
+    "an option": (lambda header: header["network"].update(depth=3), "unexpected keyword argument 'depth'"),
+    "no width": (lambda header: header["network"].update(width=0), "width=0"),
+    "a tap": (lambda header: header["network"].update(taps=["layer9"]), "no cut is called 'layer9'"),
+    "many classes": (lambda header: header["network"].update(classes=10**9), "network.classes: Input should be less"),
+    "a large picture": (lambda header: header["network"].update(image_size=10**6), "image_size=1000000"),
+}
+
+
+@pytest.mark.parametrize("case", UNSOUND)
+def test_a_header_that_is_not_sound_is_refused_in_one_line(bundle, case):
+    change, told = UNSOUND[case]
+    rewrite(bundle, lambda header, tensors: change(header))
+    with pytest.raises(BundleError) as error:
+        load_model(bundle)
+    assert told in str(error.value)
+    assert str(error.value).startswith((str(bundle), f"the network in {bundle}"))
+    assert "\n" not in str(error.value)
 
 
 def without_kind(header):

@@ -140,6 +140,7 @@ def test_public_names():
         "__version__",
         "compare",
         "evaluate",
+        "import_weights",
         "inspect",
         "load",
         "open_run",

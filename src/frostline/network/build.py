@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from frostline.config import TrainConfig
 from frostline.data.preprocess import Preprocess
@@ -21,6 +22,8 @@ from frostline.network.vgg import NAMES, vgg
 LITE0 = "efficientnet_lite0"
 TIMM = "timm:"
 OWN = (*NAMES, *LAYERS, SMALLNET)
+SPEC_SETTINGS = ("model", "head", "image_size", "channels", "width", "dropout", "resize", "mean", "std")
+"""Of a training, those that concern the network."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,8 +45,7 @@ class NetworkSpec:
     @classmethod
     def from_config(cls, config: TrainConfig, classes: int) -> "NetworkSpec":
         """Take what concerns the network from the settings."""
-        names = ("model", "head", "image_size", "channels", "width", "dropout", "resize", "mean", "std")
-        return cls(classes=classes, **{name: getattr(config, name) for name in names})
+        return cls(classes=classes, **{name: getattr(config, name) for name in SPEC_SETTINGS})
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "NetworkSpec":
@@ -102,6 +104,29 @@ def build(spec: NetworkSpec, *, init: str = "default", seed: int = 0) -> Network
     if init != "default":
         initialise(network.module, init, seed=seed)
     return network
+
+
+def build_weightless(spec: NetworkSpec) -> Network:
+    """Build the network without memory for its weights: names, shapes and types are there, numbers are not.
+
+    Raises:
+        ModelError: as for `build`.
+    """
+    with _Weightless():
+        return build(spec)
+
+
+class _Weightless(TorchFunctionMode):
+    """Makes tensors that layers are about to fill on the meta device.
+
+    All others are made as ever: some networks work their own shape out with small ones, which meta tensors cannot do.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        options = dict(kwargs or {})
+        if func is torch.empty:
+            options["device"] = "meta"
+        return func(*args, **options)
 
 
 def model_names() -> list[str]:

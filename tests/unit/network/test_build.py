@@ -6,7 +6,7 @@ from torch import fx, nn
 
 from frostline.config import make_config
 from frostline.errors import ConfigError, ModelError
-from frostline.network.build import NetworkSpec, build, model_names
+from frostline.network.build import NetworkSpec, build, build_weightless, model_names
 from frostline.network.heads import DEPTH_HEAD
 
 
@@ -145,3 +145,19 @@ def test_model_names_hold_all_three_sources_sorted():
 def test_what_does_not_fit_is_refused(options, error, message):
     with pytest.raises(error, match=message):
         build(NetworkSpec(classes=3, **options))
+
+
+@pytest.mark.parametrize(
+    "model", ["resnet18", "vgg11_bn", "smallnet", "efficientnet_lite0", "regnet_y_400mf", "vit_b_32"]
+)
+@pytest.mark.parametrize("head", ["linear", "official"])
+def test_a_weightless_network_is_the_built_one_without_its_numbers(model, head):
+    spec = NetworkSpec(model=model, classes=3, head=head)
+    weightless, built = build_weightless(spec), build(spec)
+    assert (weightless.spec, weightless.head, weightless.preprocess) == (built.spec, built.head, built.preprocess)
+    states = weightless.module.state_dict(), built.module.state_dict()
+    assert [*states[0]] == [*states[1]]
+    assert all(states[0][key].shape == value.shape for key, value in states[1].items())
+    assert all(states[0][key].dtype == value.dtype for key, value in states[1].items())
+    held = sum(value.nbytes for value in states[0].values() if not value.is_meta)
+    assert held < 0.03 * sum(value.nbytes for value in states[1].values())
