@@ -195,7 +195,7 @@ def stores_table(stores: Sequence[StoreInfo]) -> str:
     rows = [
         (
             s.folder.name,
-            s.cut,
+            s.cut or "? (key.json is damaged)",
             f"{s.bytes / 1e6:,.1f} MB",
             str(s.shards),
             time.strftime("%F %R", time.localtime(s.last_used)),

@@ -1,14 +1,19 @@
 """List, verify and prune the stores under one home."""
 
-import json
+import re
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from frostline.activations.shards import SUFFIX, is_intact
-from frostline.activations.store import KEY_FILE, USED_FILE
+from frostline.activations.key import KEY_FILE, read_key
+from frostline.activations.shards import Shard, open_sound, shard_paths
+from frostline.activations.store import USED_FILE
+from frostline.errors import CacheError
+
+_STORE_NAME = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +22,7 @@ class StoreInfo:
 
     folder: Path
     cut: str
+    """Empty where its `key.json` is damaged, so that nothing tells what the store is of."""
     bytes: int
     """Of all its files; a store without shards has some too."""
     shards: int
@@ -31,17 +37,36 @@ def store_home(cache_dir: Path) -> Path:
 
 def list_stores(cache_dir: Path) -> list[StoreInfo]:
     """Give the stores, most recently used first."""
-    home = store_home(cache_dir)
-    folders = [path.parent for path in home.glob(f"*/{KEY_FILE}")] if home.is_dir() else []
-    return sorted(map(_info, folders), key=lambda info: info.last_used, reverse=True)
+    return sorted(map(_info, _folders(cache_dir)), key=lambda info: info.last_used, reverse=True)
 
 
 def verify_stores(cache_dir: Path) -> list[Path]:
-    """Check every shard against its digest and remove those that are damaged; give the removed ones."""
-    damaged = [path for path in _shards(store_home(cache_dir)) if not is_intact(path)]
-    for path in damaged:
-        path.unlink(missing_ok=True)
-    return damaged
+    """Check every store's key and every shard; remove what is damaged or foreign, and give the paths of that.
+
+    A store whose key is damaged goes as a whole, unless it is being filled.
+    """
+    removed = []
+    for folder in sorted(_folders(cache_dir)):
+        if read_key(folder) is not None:
+            removed += _remove_unsound(folder)
+        elif _remove(folder):
+            removed.append(folder)
+    return removed
+
+
+def _remove_unsound(folder: Path) -> list[Path]:
+    removed: list[Path] = []
+    first: Shard | None = None
+    for path in shard_paths(folder):
+        try:
+            shard = open_sound(path, like=first, keep_open=False)
+            first = first or shard
+        except FileNotFoundError:  # pruned meanwhile
+            continue
+        except CacheError:
+            path.unlink(missing_ok=True)
+            removed.append(path)
+    return removed
 
 
 def prune_stores(cache_dir: Path, limit: int, *, keep: Path | None = None) -> list[StoreInfo]:
@@ -68,13 +93,24 @@ def _remove(folder: Path) -> bool:
     return True
 
 
+def _folders(cache_dir: Path) -> list[Path]:
+    folders = (path.parent for path in store_home(cache_dir).glob(f"*/{KEY_FILE}"))
+    return [folder for folder in folders if _STORE_NAME.fullmatch(folder.name)]
+
+
 def _info(folder: Path) -> StoreInfo:
-    key = json.loads((folder / KEY_FILE).read_text(encoding="utf-8"))
-    size = sum(path.stat().st_size for path in folder.iterdir())
-    shards = len(list(folder.glob(f"*{SUFFIX}")))
-    used = folder / USED_FILE
-    return StoreInfo(folder, key["cut"], size, shards, used.stat().st_mtime if used.is_file() else 0.0)
+    key, used = read_key(folder), folder / USED_FILE
+    return StoreInfo(
+        folder,
+        cut=str(key["cut"]) if key else "",
+        bytes=sum(map(_size, folder.iterdir())),
+        shards=len(shard_paths(folder)),
+        last_used=used.stat().st_mtime if used.is_file() else 0.0,
+    )
 
 
-def _shards(home: Path) -> list[Path]:
-    return sorted(path for path in home.glob(f"*/*{SUFFIX}") if not path.name.startswith((".", "pending")))
+def _size(path: Path) -> int:
+    """Bytes of a file; none where another process has put it in place or removed it meanwhile."""
+    with suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0

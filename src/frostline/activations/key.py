@@ -3,7 +3,9 @@
 import enum
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,9 +18,12 @@ from frostline.errors import CacheError
 from frostline.network.splitting import Split
 from frostline.sealed import digest_tensors
 
-LAYOUT = 2
-"""Raised when the meaning of the stored bytes changes. 2: large JPEGs are decoded at a part of their size."""
+LAYOUT = 3
+"""Raised when the meaning of the stored bytes changes. 2: large JPEGs are decoded at a part of their size. 3: a shard
+names its store."""
 ROW_ID_BYTES = 16
+KEY_FILE = "key.json"
+MOST_KEY_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,8 +46,26 @@ class StoreKey:
 
     def digest(self) -> str:
         """32 hexadecimal digits that differ when any field differs."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
-        return blake3(text.encode()).hexdigest(length=16)
+        return _digest(asdict(self))
+
+
+def read_key(folder: Path) -> dict[str, Any] | None:
+    """Give what a store's `key.json` says; None where it does not digest to the folder's name, or there is none.
+
+    Stores of earlier versions have other fields, and digest all the same.
+    """
+    try:
+        with (folder / KEY_FILE).open("rb") as file:
+            fields = json.loads(file.read(MOST_KEY_BYTES))
+        named = isinstance(fields, dict) and str(fields["cut"]).isprintable() and _digest(fields) == folder.name
+    except (OSError, ValueError, LookupError, RecursionError):
+        return None
+    return fields if named else None
+
+
+def _digest(fields: Mapping[str, Any]) -> str:
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return blake3(text.encode()).hexdigest(length=16)
 
 
 def key_of(split: Split, preprocess: Preprocess, precision: str, engine: str) -> StoreKey:

@@ -13,8 +13,8 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from frostline.activations.key import StoreKey
-from frostline.activations.shards import SUFFIX, Shard, is_intact, open_shard, write_shard
+from frostline.activations.key import KEY_FILE, StoreKey, read_key
+from frostline.activations.shards import Shard, half_written, open_shard, open_sound, shard_paths, write_shard
 from frostline.errors import CacheError
 from frostline.files import make_private, write_text
 from frostline.progress import Reporter
@@ -24,7 +24,6 @@ FLUSH_SECONDS = 20.0
 """Rows not yet written after this long are written as a smaller shard: what an interruption can cost."""
 MOST_OPEN = 256
 """Files held open at once; systems allow about a thousand."""
-KEY_FILE = "key.json"
 USED_FILE = "used"
 
 Values = tuple[Tensor, ...]
@@ -88,8 +87,8 @@ class RamStore:
 class DiskStore:
     """Rows in shards on disk, shared by all processes of the user.
 
-    Shards are only ever added or removed whole. What is damaged is removed when the store is opened; its rows are then
-    missing and computed again.
+    Shards are only ever added or removed whole. What is damaged or another store's is removed when the store is opened;
+    its rows are then missing and computed again.
     """
 
     def __init__(self, home: Path, key: StoreKey, reporter: Reporter) -> None:
@@ -97,14 +96,14 @@ class DiskStore:
         self._reporter = reporter
         self._place: dict[bytes, tuple[Shard, int]] = {}
         self._opened: set[Path] = set()
+        self._first: Shard | None = None
         self._files: list[BinaryIO] = []
         weakref.finalize(self, _close_all, self._files)
         self._pending_rows: list[bytes] = []
         self._pending: list[Values] = []
         self._pending_bytes = 0
         self._pending_since = time.monotonic()
-        if not (self.folder / KEY_FILE).is_file():
-            write_text(self.folder / KEY_FILE, json.dumps(asdict(key), indent=1))
+        self._keep_key(key)
         (self.folder / USED_FILE).touch()
         self._open_new_shards()
 
@@ -135,7 +134,7 @@ class DiskStore:
                 f"cannot write activations to {self.folder}: {error.strerror or error}; free some space, choose "
                 "another --cache-dir, or use --feature-cache ram or off"
             ) from None
-        self._open(path)
+        self._take(open_shard(path, keep_open=self._has_room))
 
     def read(self, rows: Sequence[bytes]) -> Values:
         """Give rows as a batch."""
@@ -148,30 +147,46 @@ class DiskStore:
 
     @contextmanager
     def filling(self, reporter: Reporter) -> Iterator[None]:
-        """Hold the store's lock; on entry, see what others have added."""
+        """Hold the store's lock; on entry, see what others have added, and sweep up after those that were killed."""
         lock = FileLock(self.folder / "filling.lock")
         if not _acquire_at_once(lock):
             reporter.say("another run is computing the same activations; waiting for it")
             lock.acquire()
         try:
+            for path in half_written(self.folder):
+                path.unlink(missing_ok=True)
             self._open_new_shards()
             yield
         finally:
             lock.release()
 
-    def _open_new_shards(self) -> None:
-        for path in sorted(self.folder.glob(f"*{SUFFIX}")):
-            if path in self._opened or path.name.startswith((".", "pending")):
-                continue
-            if is_intact(path):
-                self._open(path)
-            else:
-                path.unlink(missing_ok=True)
-                self._reporter.warn(f"stored activations in {path.name[:12]}... were damaged; computing them again")
+    def _keep_key(self, key: StoreKey) -> None:
+        """Write what the store belongs to, for people and housekeeping; once, unless it is damaged."""
+        path = self.folder / KEY_FILE
+        if read_key(self.folder) is None:
+            if path.exists():
+                self._reporter.warn(f"{KEY_FILE} of stored activations {self.folder.name[:12]}... was damaged; mended")
+            write_text(path, json.dumps(asdict(key), indent=1))
 
-    def _open(self, path: Path) -> None:
-        shard = open_shard(path, keep_open=len(self._opened) < MOST_OPEN)
-        self._opened.add(path)
+    def _open_new_shards(self) -> None:
+        for path in shard_paths(self.folder):
+            if path in self._opened:
+                continue
+            try:
+                self._take(open_sound(path, like=self._first, keep_open=self._has_room))
+            except FileNotFoundError:  # removed meanwhile, by another process or by the user
+                continue
+            except CacheError as error:
+                path.unlink(missing_ok=True)
+                self._reporter.warn(f"{error}; computing them again")
+
+    @property
+    def _has_room(self) -> bool:
+        return len(self._opened) < MOST_OPEN
+
+    def _take(self, shard: Shard) -> None:
+        self._first = self._first or shard
+        self._opened.add(shard.path)
         if shard.file:
             self._files.append(shard.file)
         self._place.update({row: (shard, number) for number, row in enumerate(shard.row_ids)})

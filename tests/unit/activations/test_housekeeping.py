@@ -1,13 +1,18 @@
+import json
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
+from blake3 import blake3
 from filelock import FileLock
 
 from frostline.activations.housekeeping import list_stores, prune_stores, store_home, verify_stores
 from frostline.activations.key import StoreKey
 from frostline.activations.store import DiskStore
 from frostline.progress import Silent
+from frostline.tables import stores_table
 
 
 def make(cache, cut, *, used, rows=(1,)):
@@ -69,6 +74,66 @@ def test_verify_leaves_what_is_being_written(stores, tmp_path):
     half.write_bytes(b"half")
     assert verify_stores(tmp_path) == []
     assert half.exists()
+
+
+def spoil(folder, content=b"{"):
+    (folder / "key.json").write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"null", b'{"layout": 2}', b"[" * 10_000, b"\xff\xfe", b"1" * 10**5]
+)
+def test_a_store_whose_key_is_damaged_is_listed_verified_and_pruned(stores, tmp_path, content):
+    spoil(stores[1], content)
+    assert cuts(list_stores(tmp_path)) == ["", "c", "a"]
+    assert "? (key.json is damaged)" in stores_table(list_stores(tmp_path))
+    assert verify_stores(tmp_path) == [stores[1]]
+    assert not stores[1].exists()
+    assert verify_stores(tmp_path) == []
+    spoil(stores[0], content)
+    assert cuts(prune_stores(tmp_path, 0)) == ["", "c"]
+
+
+def test_a_key_that_is_another_store_s_is_damaged(stores, tmp_path):
+    spoil(stores[1], (stores[0] / "key.json").read_bytes())
+    assert cuts(list_stores(tmp_path)) == ["", "c", "a"]
+    assert verify_stores(tmp_path) == [stores[1]]
+
+
+def test_verify_leaves_a_store_with_a_damaged_key_while_it_is_filled(stores, tmp_path):
+    spoil(stores[1])
+    with FileLock(stores[1] / "filling.lock"):
+        assert verify_stores(tmp_path) == []
+    assert stores[1].exists()
+
+
+def test_a_folder_that_is_not_named_like_a_store_is_never_touched(stores, tmp_path):
+    mine = store_home(tmp_path) / "mine"
+    mine.mkdir()
+    spoil(mine)
+    (mine / "x.safetensors").write_bytes(b"mine")
+    assert len(list_stores(tmp_path)) == 3
+    assert verify_stores(tmp_path) == []
+    prune_stores(tmp_path, 0)
+    assert (mine / "x.safetensors").read_bytes() == b"mine"
+
+
+def test_the_store_of_an_earlier_version_is_sound(stores, tmp_path):
+    """Its key had other fields; its shards did not name it, and nothing reads them any more."""
+    fields = {"layout": 1, "cut": "z"}
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    folder = store_home(tmp_path) / blake3(text.encode()).hexdigest(length=16)
+    folder.mkdir()
+    spoil(folder, json.dumps(fields, indent=1).encode())
+    assert "z" in cuts(list_stores(tmp_path))
+    assert verify_stores(tmp_path) == []
+
+
+def test_verify_removes_what_is_a_shard_of_another_store(stores, tmp_path):
+    (foreign,) = stores[0].glob("*.safetensors")
+    copy = Path(shutil.copy(foreign, stores[1]))
+    assert verify_stores(tmp_path) == [copy]
+    assert len(list(stores[1].glob("*.safetensors"))) == 2
 
 
 def cuts(infos):

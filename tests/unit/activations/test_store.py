@@ -1,12 +1,18 @@
+import json
 import multiprocessing
+import os
+import pickle
+import shutil
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save as tensors_save
 from safetensors.torch import save_file
 
 from frostline.activations import store as store_module
@@ -17,6 +23,8 @@ from frostline.errors import CacheError
 from frostline.files import digest_file
 
 KEY = StoreKey(weights="w", graph="g", cut="layer3", preprocess="p", precision="fp32", engine="e")
+HERE = {"store": KEY.digest()}
+"""What the header of a shard of that store says."""
 
 
 class Recorder:
@@ -249,13 +257,146 @@ def test_foreign_files_are_not_read(filled, tmp_path):
     check(store, [1, 2, 3, 4])
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff" * 40, (2).to_bytes(8, "little") + b"{}"])
-def test_a_file_that_only_bears_the_name_of_a_shard_is_refused(tmp_path, content):
-    path = tmp_path / "x"
+def place(folder, content):
+    """Put a file into a store under its own digest."""
+    path = folder / "x"
     path.write_bytes(content)
-    path = path.rename(tmp_path / f"{digest_file(path)}.safetensors")
-    with pytest.raises(CacheError, match="is not a shard of activations"):
+    return path.rename(folder / f"{digest_file(path)}.safetensors")
+
+
+def tensors(rows=2, ids=None, **values):
+    ids = torch.arange(rows * 16, dtype=torch.uint8).view(rows, 16) if ids is None else ids
+    return {"rows": ids, **values}
+
+
+ZEROS = torch.zeros(2, 5)
+FOREIGN = {
+    "nothing": b"",
+    "a long header": b"\xff" * 40,
+    "no entries": (8).to_bytes(8, "little") + b"{}      ",
+    "deep nesting": (200_000).to_bytes(8, "little") + b"[" * 200_000,
+    "a pickle": pickle.dumps({"rows": 1}),
+    "no store": tensors_save(tensors(value0=ZEROS)),
+    "another store's": tensors_save(tensors(value0=ZEROS), metadata={"store": "x"}),
+    "no values": tensors_save(tensors(), metadata=HERE),
+    "a value too few": tensors_save(tensors(value1=ZEROS), metadata=HERE),
+    "another value": tensors_save(tensors(value0=ZEROS, value=ZEROS + 1), metadata=HERE),
+    "no ids": tensors_save({"value0": ZEROS}, metadata=HERE),
+    "no rows": tensors_save(tensors(0, value0=torch.zeros(0, 5)), metadata=HERE),
+    "short ids": tensors_save(tensors(ids=torch.zeros(2, 8, dtype=torch.uint8), value0=ZEROS), metadata=HERE),
+    "long ids": tensors_save(tensors(ids=torch.zeros(2, 16), value0=ZEROS), metadata=HERE),
+    "more rows than ids": tensors_save(tensors(value0=torch.zeros(3, 5)), metadata=HERE),
+    "whole numbers": tensors_save(tensors(value0=ZEROS.long()), metadata=HERE),
+    "a number": tensors_save(tensors(value0=torch.tensor(1.0)), metadata=HERE),
+}
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_a_file_that_only_bears_the_name_of_a_shard_is_removed_and_told(filled, tmp_path, case):
+    folder, first, second = filled
+    path = place(folder, FOREIGN[case])
+    with pytest.raises(CacheError, match=f"{path.name[:12]}... do not belong there: "):
         open_shard(path, keep_open=True)
+    reporter = Recorder()
+    check(DiskStore(tmp_path, KEY, reporter), [1, 2, 3, 4])
+    assert shards(folder) == sorted([first, second])
+    (warned,) = reporter.warned
+    assert warned.startswith(f"stored activations in {path.name[:12]}... do not belong there: ")
+    assert warned.endswith("; computing them again")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shape": [2, 10**15]},
+        {"shape": [2, -5]},
+        {"shape": [10**9, "a"]},
+        {"shape": [2, 5.0]},
+        {"shape": []},
+        {"shape": 2},
+        {"dtype": ["F32"]},
+        {"dtype": "F8_E4M3"},
+        {"data_offsets": [0, 10**12]},
+        {"data_offsets": [40, 0]},
+        {"data_offsets": [True, 41]},
+        {"data_offsets": "ab"},
+        {"data_offsets": [0]},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("name", ["rows", "value0"])
+def test_a_header_that_promises_what_the_file_does_not_hold_is_refused(tmp_path, name, change):
+    content = tensors_save(tensors(value0=ZEROS), metadata=HERE)
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header[name] |= change
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    folder = tmp_path / KEY.digest()
+    folder.mkdir()
+    path = place(folder, len(text).to_bytes(8, "little") + text + content[8 + length :])
+    with pytest.raises(CacheError, match="do not belong there"):
+        open_shard(path, keep_open=False)
+
+
+def test_a_shard_of_another_store_is_never_read(filled, tmp_path):
+    """Its rows bear the same pictures' names."""
+    _, first, _ = filled
+    other = DiskStore(tmp_path, replace(KEY, weights="x"), Recorder())
+    shutil.copy(first, other.folder)
+    reporter = Recorder()
+    again = DiskStore(tmp_path, replace(KEY, weights="x"), reporter)
+    assert row(1) not in again
+    assert "it is another store's; computing them again" in reporter.warned[0]
+    assert shards(other.folder) == []
+
+
+def test_a_shard_of_other_values_is_removed(filled, tmp_path):
+    folder, *sound = filled
+    for width in range(1, 100):  # until its name comes after a sound one's
+        stranger = write_shard(folder, [row(9)], [torch.zeros(1, width)])
+        if stranger > min(sound):
+            break
+        stranger.unlink()
+    reporter = Recorder()
+    store = DiskStore(tmp_path, KEY, reporter)
+    check(store, [1, 2, 3, 4])
+    assert row(9) not in store
+    assert shards(folder) == sorted(sound)
+    reason = f"its values are float32 {width}, not float32 2x3x2, float32 5; computing them again"
+    assert reporter.warned == [f"stored activations in {stranger.name[:12]}... do not belong there: {reason}"]
+
+
+def test_a_shard_that_vanishes_while_a_store_is_opened_is_no_damage(filled, tmp_path, monkeypatch):
+    _, first, second = filled
+    monkeypatch.setattr(store_module, "shard_paths", lambda folder: [first, folder / "gone.safetensors", second])
+    reporter = Recorder()
+    check(DiskStore(tmp_path, KEY, reporter), [1, 2, 3, 4])
+    assert reporter.warned == []
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"[" * 10_000, b"\xff", b'{"cut": "layer3"}'])
+def test_a_damaged_key_is_mended_and_told(filled, tmp_path, content):
+    folder, *_ = filled
+    sound = (folder / "key.json").read_bytes()
+    (folder / "key.json").write_bytes(content)
+    reporter = Recorder()
+    check(DiskStore(tmp_path, KEY, reporter), [1, 2, 3, 4])
+    assert (folder / "key.json").read_bytes() == sound
+    assert reporter.warned == [f"key.json of stored activations {folder.name[:12]}... was damaged; mended"]
+
+
+def test_who_fills_a_store_sweeps_up_after_the_killed(filled, tmp_path):
+    folder, first, second = filled
+    names = ["pending.safetensors", ".pending.safetensors.abc.tmp", ".key.json.old.tmp", ".key.json.new.tmp"]
+    for name in names:
+        (folder / name).write_bytes(b"half")
+    os.utime(folder / ".key.json.old.tmp", (1, 1))
+    store = DiskStore(tmp_path, KEY, Recorder())
+    assert all((folder / name).exists() for name in names), "whoever writes them may be at work"
+    with store.filling(Recorder()):
+        assert [name for name in names if (folder / name).exists()] == [".key.json.new.tmp"]
+    assert shards(folder) == sorted([first, second])
 
 
 @pytest.mark.parametrize("name", ["pending.safetensors", ".pending.safetensors.abc.tmp", ".x.safetensors"])
