@@ -94,9 +94,9 @@ def read_file(path: Path) -> bytes:
         return path.read_bytes()
     except MemoryError as error:
         raise DecodeError("the file is larger than the memory that reading it may take") from error
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter for a path that holds a zero byte
         check_open_files(error)
-        raise DecodeError(f"cannot be opened: {error.strerror or error}") from error
+        raise DecodeError(f"cannot be opened: {getattr(error, 'strerror', None) or error}") from error
 
 
 def check_open_files(error: Exception) -> None:

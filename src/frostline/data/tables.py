@@ -1,6 +1,7 @@
 """Manifests: a CSV or Parquet file with a row for each picture."""
 
 import json
+import os
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from frostline.errors import DataError, DecodeError
 
 SUFFIXES = (".csv", ".parquet")
 _TEXT_COLUMNS = ("path", "label", "split", "group")
+_ROWS_A_BYTE = 8  # far more than names of files can be compressed to
 _CACHED_ROW_GROUPS = 32  # a process; writers of pictures put about a hundred in one
 
 
@@ -67,7 +69,10 @@ class ParquetSource:
         """Give the bytes in the row, or of the file that it names."""
         group = bisect_right(self.ends, position)
         start = self.ends[group - 1] if group else 0
-        value = _kept_row_group(self.manifest, group)[position - start].as_py()
+        rows = _kept_row_group(self.manifest, group)
+        if position - start >= len(rows):
+            raise DecodeError(f"row group {group} ends before the row")
+        value = rows[position - start].as_py()
         path = None
         if isinstance(value, dict):
             value, path = value["bytes"], value.get("path")
@@ -94,7 +99,9 @@ def _kept_row_group(manifest: Path, group: int) -> Any:
 def _row_group(manifest: Path, group: int) -> Any:
     try:  # without threads: this may run in a forked loader process
         file = pa.parquet.ParquetFile(manifest)
-        return file.read_row_group(group, columns=["image"], use_threads=False).column("image")
+        rows = file.read_row_group(group, columns=["image"], use_threads=False).column("image")
+        rows.validate(full=True)  # Arrow believes lengths and text that come from a file
+        return rows
     except MemoryError:  # pyarrow's own is one too
         raise
     except (OSError, pa.ArrowException) as error:
@@ -115,7 +122,9 @@ def _read(manifest: Path) -> tuple[Any, bool]:
             return _read_csv(manifest), False
         file = pa.parquet.ParquetFile(manifest)
         _check_columns(file.schema_arrow.names, manifest, ("path", "image"))
+        _check_rows(file.metadata, manifest)
         table = file.read(columns=[*_TEXT_COLUMNS, "image.path"])
+        table.validate(full=True)  # Arrow believes lengths and text that come from a file
         return table, _has_images(file.schema_arrow, manifest)
     except (OSError, UnicodeError, pa.ArrowException) as error:
         raise DataError(f"{manifest} cannot be read: {_one_line(error)}; save it as UTF-8 CSV or as Parquet") from error
@@ -144,12 +153,22 @@ def _check_columns(names: list[str], manifest: Path, picture_columns: tuple[str,
         raise DataError(f"{manifest} has the column {double[0]} twice; remove one")
 
 
+def _check_rows(metadata: Any, manifest: Path) -> None:
+    """Refuse a file that promises more rows than it can hold: Arrow would make room for all of them."""
+    rows = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+    if min(rows, default=0) < 0 or sum(rows) != metadata.num_rows or sum(rows) > _ROWS_A_BYTE * manifest.stat().st_size:
+        raise DataError(f"{manifest} is damaged: it promises {sum(rows)} rows, which it cannot hold; write it anew")
+
+
 def _has_images(schema: Any, manifest: Path) -> bool:
     if "image" not in schema.names:
         return False
     kind = schema.field("image").type
-    held = kind.field("bytes").type if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 else kind
-    if not (pa.types.is_binary(held) or pa.types.is_large_binary(held)):
+    parts = [(part.name, part.type) for part in kind] if pa.types.is_struct(kind) else [("bytes", kind)]
+    held, path = dict(parts).get("bytes", kind), dict(parts).get("path", pa.string())
+    is_text = pa.types.is_string(path) or pa.types.is_large_string(path) or pa.types.is_null(path)
+    is_bytes = pa.types.is_binary(held) or pa.types.is_large_binary(held)
+    if not is_bytes or not is_text or len(dict(parts)) < len(parts):
         raise DataError(
             f"{manifest}: the column image is {kind}; allowed are the bytes of a picture file, "
             "or a struct of bytes and path: store encoded pictures, or list their files in a column path"
@@ -211,7 +230,7 @@ def _existing_paths(table: Any, manifest: Path) -> list[str]:
     empty = [row for row, path in enumerate(paths, 1) if path == "."]
     if empty:
         raise DataError(f"{manifest}: no path in row {first_few(empty)}; fill it in or remove the row")
-    missing = [path for path in paths if not (manifest.parent / path).is_file()]
+    missing = [path for path in paths if not os.path.isfile(manifest.parent / path)]  # False for an impossible name too
     if missing:
         raise DataError(
             f"{manifest}: {len(missing)} of {len(paths)} files do not exist: {first_few(missing)}; "
@@ -223,7 +242,7 @@ def _existing_paths(table: Any, manifest: Path) -> list[str]:
 def _shown_path(text: str, folder: Path) -> str:
     """Write a path of the manifest relative to its folder where that is possible, always with "/"."""
     path = Path(text)
-    if "\\" in text and not (folder / path).is_file():  # written on Windows, read elsewhere
+    if "\\" in text and not os.path.isfile(folder / path):  # written on Windows, read elsewhere
         path = Path(text.replace("\\", "/"))
     return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
 

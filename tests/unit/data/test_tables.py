@@ -1,12 +1,13 @@
 import json
 import pickle
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from frostline.data.sources import open_source
-from frostline.data.tables import open_table
+from frostline.data.tables import _check_rows, open_table
 from frostline.errors import DataError, DecodeError
 
 
@@ -210,4 +211,61 @@ def test_parquet_damaged_after_opening(folder):
     source = open_table(file)
     file.write_bytes(b"PAR1 something else PAR1")
     with pytest.raises(DecodeError, match="row group 0 cannot be read"):
+        source.read(0)
+
+
+def of_bytes(*values):
+    """A column that claims to be text, of any bytes."""
+    binary = pa.array(values, pa.binary())
+    return pa.StringArray.from_buffers(len(binary), binary.buffers()[1], binary.buffers()[2])
+
+
+@pytest.mark.parametrize("column", ["path", "label", "split", "group"])
+def test_parquet_text_that_is_none_is_refused(folder, column):
+    columns = {"path": ["images/1.png"], "label": ["a"], "split": ["train"], "group": ["g"]}
+    file = parquet(folder, columns | {column: of_bytes(b"\xc2")})
+    with pytest.raises(DataError, match=r"cannot be read: .*UTF8"):
+        open_table(file)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        pa.array([{"bytes": b"1", "path": b"1.png"}]),
+        pa.array([{"bytes": "1", "path": "1.png"}]),
+        pa.StructArray.from_arrays([pa.array([b"1"]), pa.array([b"2"])], ["bytes", "bytes"]),
+    ],
+    ids=["path of bytes", "bytes of text", "bytes twice"],
+)
+def test_parquet_pictures_of_other_types_are_refused(folder, image):
+    with pytest.raises(DataError, match=r"the column image is struct<.* allowed are the bytes of a picture file"):
+        open_table(parquet(folder, {"image": image, "label": ["a"]}))
+
+
+@pytest.mark.parametrize(("groups", "total"), [([5 * 10**10], 5 * 10**10), ([3, 4], 8), ([-1, 3], 2)])
+def test_parquet_that_promises_more_rows_than_it_can_hold_is_refused(folder, groups, total):
+    """Arrow makes room for all of them before it looks."""
+    file = parquet(folder, {"path": ["images/1.png"], "label": ["a"]})
+    rows = SimpleNamespace(
+        num_rows=total, num_row_groups=len(groups), row_group=lambda i: SimpleNamespace(num_rows=groups[i])
+    )
+    with pytest.raises(DataError, match=rf"it promises {sum(groups)} rows, which it cannot hold"):
+        _check_rows(rows, file)
+
+
+def test_a_row_that_its_group_does_not_reach_is_damaged(folder):
+    source = open_table(parquet(folder, {"image": [b"1", b"2"], "label": ["a", "b"]}))
+    parquet(folder, {"image": [b"1"], "label": ["a"]})
+    assert source.read(0) == b"1"
+    with pytest.raises(DecodeError, match="row group 0 ends before the row"):
+        source.read(1)
+
+
+@pytest.mark.parametrize("path", ["x" * 5000 + ".png", "images/1.png\0"])
+def test_a_path_that_no_file_can_have_is_refused(folder, path):
+    with pytest.raises(DataError, match="1 of 1 files do not exist"):
+        open_table(parquet(folder, {"path": [path], "label": ["a"]}))
+    image = pa.array([{"bytes": None, "path": path}], pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
+    source = open_table(parquet(folder, {"image": image, "label": ["a"]}))
+    with pytest.raises(DecodeError, match="cannot be opened"):
         source.read(0)
