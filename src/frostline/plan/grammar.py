@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from frostline.errors import PlanError
 
 _STAGE = re.compile(
-    r"(?P<part>[\w.]+)\s*:\s*(?P<epochs>\d+)(\s*@\s*(?P<lr>(\d+\.?\d*|\.\d+)(e[+-]?\d+)?))?(\s*/\s*(?P<size>\d+))?",
+    r"(?P<part>[\w.]+)\s*:\s*(?P<epochs>\d{1,9})(\s*@\s*(?P<lr>(\d+\.?\d*|\.\d+)(e[+-]?\d+)?))?"
+    r"(\s*/\s*(?P<size>\d{1,9}))?",
     re.IGNORECASE,
 )
 
@@ -28,7 +29,8 @@ class StageText:
     """Side of the training pictures in pixels; None takes the network's."""
 
     def __str__(self) -> str:
-        rate = "" if self.lr is None else f"@{self.lr:g}"
+        """Write it so that `parse_stages` gives the same back, to the last digit of the rate."""
+        rate = "" if self.lr is None else f"@{self.lr!r}".removesuffix(".0")
         size = "" if self.size is None else f"/{self.size}"
         return f"{self.part}:{self.epochs}{rate}{size}"
 
