@@ -4,6 +4,8 @@ Safetensors accepts a flipped bit; here it is refused, in the header's spaces to
 """
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -43,11 +45,43 @@ def digest_tensors(tensors: Mapping[str, Tensor]) -> str:
 def write_sealed(
     path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], *, kind: str, version: int
 ) -> None:
-    """Write a file, whole or not at all; the file that was there stays until this one is complete."""
+    """Write a file, whole or not at all; the file that was there stays until this one reads back as it was meant.
+
+    Raises:
+        BundleError: it does not.
+        OSError: the system refuses.
+    """
     stored = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     text = json.dumps({"kind": kind, "format": version, **facts})
     metadata = {FACTS: text, SEAL: _seal(text, stored)}
-    atomic_write(path, lambda temporary: save_file(stored, temporary, metadata=metadata))
+
+    def write(temporary: Path) -> None:
+        save_tensors(stored, temporary, metadata)
+        found, again = _read(temporary, MOST_HEADER)
+        if found != metadata or _seal(text, again) != metadata[SEAL]:
+            raise BundleError(f"{path} does not read back as it was written; check the disk and the memory")
+
+    atomic_write(path, write)
+
+
+def save_tensors(tensors: Tensors, path: Path, metadata: dict[str, str]) -> None:
+    """Write a safetensors file.
+
+    Args:
+        tensors: contiguous, on the CPU.
+        path: of the file.
+        metadata: of its header.
+
+    Raises:
+        OSError: the system refuses; safetensors' own error hides its number in a text.
+    """
+    try:
+        save_file(tensors, path, metadata=metadata)
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def read_sealed(

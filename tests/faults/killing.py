@@ -167,13 +167,11 @@ class _Killer:
 
     def watch(self):
         from frostline import sealed
-        from frostline.activations import shards
 
         os.fsync = self._at(lambda _: None)  # what a killed process wrote stays; waiting for the disk proves nothing
         os.replace = self._at(os.replace)
         Path.write_bytes = self._at(Path.write_bytes, lambda path, content: _half(path, content))
-        for module in (sealed, shards):
-            module.save_file = self._at(module.save_file, self._half_saved(module.save_file))
+        sealed.save_file = self._at(sealed.save_file, self._half_saved(sealed.save_file))
 
     def _at(self, call, last=None):
         def counted(*args, **kwargs):

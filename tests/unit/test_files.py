@@ -1,3 +1,4 @@
+import errno
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from frostline.files import (
     digest_bytes,
     digest_file,
     make_private,
+    usable_cache,
     write_text,
 )
 
@@ -126,3 +128,67 @@ def test_open_needs_a_run(tmp_path):
     RunFolder(tmp_path / "run").create().config.touch()
     run = RunFolder.open(tmp_path / "run")
     assert (run.best.parent.is_dir(), run.state.parent.is_dir()) == (True, True)
+
+
+def test_a_held_run_folder_is_refused_to_others_by_name(tmp_path):
+    run = RunFolder(tmp_path / "run").create()
+    with run.held():
+        with pytest.raises(
+            ConfigError, match=rf"is being trained into by process {os.getpid()} on .*; wait until it has"
+        ):
+            with RunFolder(tmp_path / "run").held():
+                pytest.fail("two cannot hold it")
+    with run.held():
+        pass
+    run.remove_if_empty()
+    assert not run.path.exists(), "what holding leaves behind does not count"
+
+
+def test_who_holds_a_folder_may_be_unknown(tmp_path):
+    run = RunFolder(tmp_path / "run").create()
+    with run.held():
+        run.state.with_name("holder").unlink()
+        with pytest.raises(ConfigError, match="is being trained into by another process"), run.held():
+            pytest.fail("two cannot hold it")
+
+
+def test_holding_a_folder_sweeps_up_what_a_killed_process_left(tmp_path):
+    run = RunFolder(tmp_path / "run").create()
+    left = [
+        run.path / ".config.yaml.x1.tmp",
+        run.best.with_name(".best.safetensors.y.tmp"),
+        run.state.parent / ".s.z.tmp",
+    ]
+    for path in left:
+        path.write_text("half")
+    kept = run.path / "mine.tmp"
+    kept.write_text("the user's")
+    with run.held():
+        assert not any(path.exists() for path in left)
+    assert kept.read_text() == "the user's"
+
+
+def test_a_cache_that_can_be_written_is_used(tmp_path):
+    warned = []
+    assert usable_cache(tmp_path / "cache", warned.append) == tmp_path / "cache"
+    assert not warned
+
+
+def test_one_that_cannot_is_replaced(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    warned = []
+    folder = usable_cache(tmp_path / "file" / "cache", warned.append)
+    assert folder.is_dir()
+    assert not any(folder.iterdir())
+    assert len(warned) == 1
+    assert "activations are kept for this run alone" in warned[0]
+
+
+def test_without_room_for_temporary_files_there_is_no_cache(tmp_path, monkeypatch):
+    def refuse(**_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setattr("frostline.files.tempfile.mkdtemp", refuse)
+    with pytest.raises(ConfigError, match="cannot write to"):
+        usable_cache(tmp_path / "file" / "cache", print)

@@ -11,13 +11,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from frostline.activations.key import ROW_ID_BYTES
 from frostline.errors import CacheError
 from frostline.files import atomic_write, digest_file
-from frostline.sealed import METADATA, read_header
+from frostline.sealed import METADATA, read_header, save_tensors
 
 SUFFIX = ".safetensors"
 PENDING = f"pending{SUFFIX}"
@@ -111,7 +110,7 @@ def write_shard(folder: Path, row_ids: Sequence[bytes], values: Sequence[Tensor]
     digests: list[str] = []
 
     def write(temporary: Path) -> None:
-        save_file(tensors, temporary, metadata={STORE: folder.name})
+        save_tensors(tensors, temporary, {STORE: folder.name})
         digests.append(digest_file(temporary))
 
     pending = folder / PENDING

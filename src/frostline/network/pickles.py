@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor
 
 from frostline.errors import WeightsError
 from frostline.files import atomic_write
+from frostline.sealed import save_tensors
 
 State = dict[str, Tensor]
 
@@ -97,7 +97,7 @@ def import_weights(path: Path, out: Path | None = None) -> Imported:
         name: found.state.pop(name).detach().clone(memory_format=torch.contiguous_format) for name in [*found.state]
     }
     try:
-        atomic_write(target, lambda temporary: save_file(stored, temporary, metadata={"format": "pt"}))
+        atomic_write(target, lambda temporary: save_tensors(stored, temporary, {"format": "pt"}))
     except READ_ERRORS as error:
         raise WeightsError(f"cannot write {target}: {reason(error)}; choose another file with --out") from None
     return Imported(target, len(stored), sum(tensor.nbytes for tensor in stored.values()), found.left_out)

@@ -1,8 +1,12 @@
+import errno
+
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn, optim
 
+from frostline import sealed
 from frostline.errors import BundleError
 from frostline.training.history import EpochRow, History, StepRow
 from frostline.training.state import GROUPS, State, load_state, read_moments, save_state, write_moments
@@ -131,3 +135,31 @@ def test_moments_go_through_a_file_without_a_trace(name, tmp_path):
     write_moments(optimizer, dict(second.named_parameters()), state.moments)
     train(second, optimizer, 2)
     assert same(second.state_dict(), unbroken.state_dict())
+
+
+def test_a_state_that_does_not_read_back_replaces_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "state.safetensors"
+    save_state(path, a_state())
+    before, save = path.read_bytes(), sealed.save_file
+
+    def hurt(tensors, written, **kwargs):
+        save(tensors, written, **kwargs)
+        content = bytearray(written.read_bytes())
+        content[-1] ^= 1
+        written.write_bytes(content)
+
+    monkeypatch.setattr(sealed, "save_file", hurt)
+    with pytest.raises(BundleError, match="does not read back as it was written; check the disk and the memory"):
+        save_state(path, a_state())
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_an_error_of_the_system(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(sealed, "save_file", refuse)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        save_state(tmp_path / "state.safetensors", a_state())
+    assert caught.value.errno == errno.ENOSPC
