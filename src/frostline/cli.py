@@ -16,6 +16,7 @@ from frostline.columns import printable
 from frostline.config import TrainConfig
 from frostline.console import Terminal
 from frostline.errors import FrostlineError, UsageError
+from frostline.limits import naming_limits
 from frostline.version import __version__
 
 INTERRUPTED, TERMINATED = 130, 143
@@ -42,7 +43,8 @@ def main() -> None:
     atexit.register(gc.freeze)  # to look through all for garbage once more before the end takes most of a second
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        returned = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        with naming_limits():
+            returned = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except ParserError as error:
         _fail(f"{_one_line(error)}; see frostline {_command()}--help", UsageError.exit_code)
     except FrostlineError as error:

@@ -132,12 +132,12 @@ def test_open_needs_a_run(tmp_path):
 
 def test_a_held_run_folder_is_refused_to_others_by_name(tmp_path):
     run = RunFolder(tmp_path / "run").create()
-    with run.held():
-        with pytest.raises(
-            ConfigError, match=rf"is being trained into by process {os.getpid()} on .*; wait until it has"
-        ):
-            with RunFolder(tmp_path / "run").held():
-                pytest.fail("two cannot hold it")
+    with (
+        run.held(),
+        pytest.raises(ConfigError, match=rf"is being trained into by process {os.getpid()} on .*; wait until it has"),
+        RunFolder(tmp_path / "run").held(),
+    ):
+        pytest.fail("two cannot hold it")
     with run.held():
         pass
     run.remove_if_empty()
