@@ -305,7 +305,16 @@ class InterruptIn(Silent):
         yield advance
 
 
+@pytest.fixture
+def interrupts():
+    """Heed interrupts, whoever started the tests: what a shell starts in the background ignores them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("interrupts")
 @pytest.mark.parametrize("unbroken", ["disk", "disk, rich", "off"], indirect=True)
 @pytest.mark.parametrize("pictures", [1, 11, 25, 35, 51, 95])
 def test_a_run_interrupted_after_any_step_ends_with_the_same_bytes(unbroken, tmp_path, monkeypatch, pictures):

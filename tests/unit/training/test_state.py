@@ -163,3 +163,20 @@ def test_a_full_disk_is_an_error_of_the_system(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left on device") as caught:
         save_state(tmp_path / "state.safetensors", a_state())
     assert caught.value.errno == errno.ENOSPC
+
+
+def test_a_state_of_an_earlier_format_is_read_with_what_was_meant_then(tmp_path):
+    """Before states knew of engines, steps within an epoch and settings."""
+    path, state = tmp_path / "state.safetensors", a_state()
+    facts = {"stage": 1, "epoch": 3, "frozen": "f", "choice": "ram", "history": state.history.to_json()}
+    tensors = {f"weights:{name}": value for name, value in state.weights.items()}
+    sealed.write_sealed(path, tensors, facts, kind="state", version=1)
+    again = load_state(path)
+    assert (again.engine, again.step, again.settings) == ("torch", 0, "")
+    assert again.done.shape == (0, 2)
+    assert again.done.dtype == torch.float32
+    assert State(0, 0, History(), {}, {}, {}, {}, "", "off") == State(
+        0, 0, History(), {}, {}, {}, {}, "", "off", "torch", 0, {}, ""
+    )
+    with pytest.raises(AttributeError):
+        again.stage = 2
