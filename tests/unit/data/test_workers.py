@@ -143,19 +143,30 @@ def test_another_thread_may_read_too():
     assert found == [0, 1, 2, 3]
 
 
-@needs_proc
-def test_memory_is_bounded_beyond_what_a_worker_begins_with(monkeypatch):
-    monkeypatch.setattr(workers, "ROOM_BYTES", 64 * MEGABYTE)
+def in_a_new_process(act):
+    """Run a function in a process of its own: in this one, memory that tests before have freed would be taken again."""
+    code = f"import {act.__module__} as tests; tests.{act.__name__}()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
-    def allocate(batch):
-        try:
-            return len(np.zeros(16 * MEGABYTE * (1 if batch % 2 else 8), np.uint8)) // MEGABYTE
-        except MemoryError:
-            return "too much"
 
+def allocate(batch):
+    try:
+        return len(np.zeros(16 * MEGABYTE * (1 if batch % 2 else 8), np.uint8)) // MEGABYTE
+    except MemoryError:
+        return "too much"
+
+
+def bound_memory():
+    workers.ROOM_BYTES = 64 * MEGABYTE
     held = np.ones(200 * MEGABYTE, np.uint8)  # what the parent has does not count
     assert run(allocate) == ["too much", 16, "too much", 16]
     assert len(held)
+
+
+@needs_proc
+def test_memory_is_bounded_beyond_what_a_worker_begins_with():
+    in_a_new_process(bound_memory)
 
 
 class Files:
@@ -174,15 +185,18 @@ class Files:
         return self.contents[position]
 
 
-@needs_proc
-def test_a_picture_that_exhausts_memory_is_left_out_alone(monkeypatch):
-    monkeypatch.setattr(workers, "ROOM_BYTES", 128 * MEGABYTE)
-    monkeypatch.setattr(workers, "ROOM_PER_PIXEL", 0)
+def exhaust_memory():
+    workers.ROOM_BYTES, workers.ROOM_PER_PIXEL = 128 * MEGABYTE, 0
     options = {"channels": 3, "max_pixels": 10**8, "known_good": set()}
     batches = list(examine(Files(8000), **options, workers=2))  # 256 megabytes as RGB
     damages = [found.damage for batch in batches for found in batch]
     assert [number for number, damage in enumerate(damages) if damage] == [7]
     assert damages[7].endswith("needs more memory than decoding may take")
+
+
+@needs_proc
+def test_a_picture_that_exhausts_memory_is_left_out_alone():
+    in_a_new_process(exhaust_memory)
 
 
 def test_the_room_holds_the_hardest_picture_of_the_largest_size(monkeypatch):

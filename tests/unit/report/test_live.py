@@ -9,7 +9,7 @@ from frostline.report import live
 from frostline.report.words import Words, choose_language
 from frostline.training.history import EpochRow, History
 
-PLAN = [SimpleNamespace(number=0, part="head", epochs=3, lr=1e-3, cut=SimpleNamespace(name="pool"))]
+PLAN = [SimpleNamespace(number=0, shown="head", epochs=3, lr=1e-3, cut=SimpleNamespace(name="pool"))]
 
 
 def history(epochs):
