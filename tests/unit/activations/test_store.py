@@ -3,6 +3,7 @@ import multiprocessing
 import os
 import pickle
 import shutil
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save as tensors_save
@@ -173,6 +175,36 @@ def test_rows_do_not_wait_long_for_a_full_shard(tmp_path, monkeypatch):
     add(store, 2)
     assert len(shards(store.folder)) == 1
     check(store, [1, 2])
+
+
+def test_a_shard_is_full_to_the_byte(tmp_path, monkeypatch):
+    """Also after one was written."""
+    row_bytes = sum(value.nbytes for value in values_of([0]))
+    monkeypatch.setattr(store_module, "SHARD_BYTES", row_bytes + 1)
+    store = DiskStore(tmp_path, KEY, Recorder())
+    for number, written in ((1, 0), (2, 1), (3, 1), (4, 2)):
+        add(store, number)
+        assert len(shards(store.folder)) == written
+
+
+def test_rows_wait_from_the_first_one_on(tmp_path, monkeypatch):
+    """Not from when the store was opened, nor from the shard before."""
+    clock = [0.0]
+    monkeypatch.setattr(store_module.time, "monotonic", lambda: clock[0])
+    store = DiskStore(tmp_path, KEY, Recorder())
+    for begin, written in ((100.0, 0), (500.0, 1)):
+        for seconds in (0.0, 19.9):
+            clock[0] = begin + seconds
+            add(store, int(clock[0]))
+            assert len(shards(store.folder)) == written
+        clock[0] = begin + 20.0
+        add(store, int(clock[0]))
+        assert len(shards(store.folder)) == written + 1
+
+
+def test_what_a_shard_may_hold_and_how_many_files_may_be_open():
+    """Systems allow about a thousand open files; an interruption costs what waits to be written."""
+    assert (store_module.SHARD_BYTES, store_module.FLUSH_SECONDS, store_module.MOST_OPEN) == (128_000_000, 20.0, 256)
 
 
 @pytest.fixture
@@ -410,6 +442,40 @@ def test_half_written_files_are_ignored(filled, tmp_path, name):
     assert half.exists()
 
 
+def test_what_vanishes_while_it_is_swept_up_is_no_trouble(filled, tmp_path, monkeypatch):
+    folder, _first, _second = filled
+    monkeypatch.setattr(store_module, "half_written", lambda folder: [folder / "gone.tmp"])
+    store = DiskStore(tmp_path, KEY, Recorder())
+    with store.filling(Recorder()):
+        check(store, [1, 2, 3, 4])
+    assert (folder / "used").is_file()
+
+
+def test_a_damaged_shard_may_be_removed_by_another_process_first(filled, tmp_path, monkeypatch):
+    _, first, _second = filled
+    open_sound = store_module.open_sound
+
+    def removed_meanwhile(path, **options):
+        if path == first:
+            path.unlink()
+            raise CacheError("it is damaged")
+        return open_sound(path, **options)
+
+    monkeypatch.setattr(store_module, "open_sound", removed_meanwhile)
+    reporter = Recorder()
+    check(DiskStore(tmp_path, KEY, reporter), [3, 4])
+    assert reporter.warned == ["it is damaged; computing them again"]
+
+
+def test_who_waits_for_another_run_is_told(tmp_path):
+    store, reporter = DiskStore(tmp_path, KEY, Recorder()), Recorder()
+    lock = FileLock(store.folder / "filling.lock", thread_local=False)
+    lock.acquire()
+    threading.Timer(0.3, lock.release).start()
+    with store.filling(reporter):
+        assert reporter.said == ["another run is computing the same activations; waiting for it"]
+
+
 def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
     store = DiskStore(tmp_path, KEY, Recorder())
     add(store, 1)
@@ -418,8 +484,12 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(store_module, "write_shard", refuse)
-    with pytest.raises(CacheError, match=r"No space left on device; free some space, .*--feature-cache ram or off"):
+    with pytest.raises(CacheError) as caught:
         store.flush()
+    assert str(caught.value) == (
+        f"cannot write activations to {store.folder}: No space left on device; free some space, choose another "
+        "--cache-dir, or use --feature-cache ram or off"
+    )
 
 
 def test_a_shard_is_named_after_its_bytes(tmp_path):
