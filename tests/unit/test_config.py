@@ -65,6 +65,7 @@ FLAGS = [
     "--lang",
     "--out",
     "--resume",
+    "--accept-data-changes",
 ]
 OTHER_FLAGS = {
     "evaluate": ["--format", "--device", "--precision", "--engine"],
@@ -131,6 +132,7 @@ CHANGED = {
     "lang": "zh",
     "out": "runs/a",
     "resume": True,
+    "accept_data_changes": True,
 }
 
 
@@ -154,6 +156,7 @@ def test_every_switch_can_be_turned_off():
             "--no-drop-leaks",
             "--no-live",
             "--no-resume",
+            "--no-accept-data-changes",
         ]
     )
 

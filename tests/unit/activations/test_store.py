@@ -469,9 +469,15 @@ def test_a_damaged_shard_may_be_removed_by_another_process_first(filled, tmp_pat
 
 def test_who_waits_for_another_run_is_told(tmp_path):
     store, reporter = DiskStore(tmp_path, KEY, Recorder()), Recorder()
-    lock = FileLock(store.folder / "filling.lock", thread_local=False)
-    lock.acquire()
-    threading.Timer(0.3, lock.release).start()
+    held, lock = threading.Event(), FileLock(store.folder / "filling.lock")
+
+    def hold():
+        with lock:
+            held.set()
+            time.sleep(0.3)
+
+    threading.Thread(target=hold).start()
+    held.wait()
     with store.filling(reporter):
         assert reporter.said == ["another run is computing the same activations; waiting for it"]
 

@@ -9,6 +9,12 @@ from frostline.evaluation.labels import label_issues
 DRAW = np.random.default_rng(1)
 
 
+@pytest.fixture(autouse=True)
+def _draws_of_its_own(monkeypatch):
+    """What a test draws does not depend on which came before."""
+    monkeypatch.setitem(globals(), "DRAW", np.random.default_rng(1))
+
+
 def clouds(count=300, classes=3, spread=0.6):
     """Features about a centre for each class, and the classes."""
     labels = np.arange(count) % classes
