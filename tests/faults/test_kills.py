@@ -8,8 +8,8 @@ import pytest
 from killing import How, differing, finish, make_pictures, points_of, start, steps_saved
 from tiers import tier
 
-POINTS = tier(4, 142)
-MOMENTS = tier(2, 200)
+POINTS = tier(3, 142)
+MOMENTS = tier(1, 200)
 
 
 @pytest.fixture(scope="module")
