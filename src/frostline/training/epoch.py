@@ -73,7 +73,8 @@ def train_epoch(
     val_losses = [row.val_loss for row in history.of_stage(stage.number + 1)]
     unread, together = first, 1 if fabric.device.type == "cpu" else READ_TOGETHER
     start_training_mode(run.split.suffix, config, task.network.head)
-    advance(sum(map(len, batches[:first])))
+    if first:
+        advance(sum(map(len, batches[:first])))
 
     def rate_at(step: int) -> float:
         return stage.lr * run.schedule.factor(
