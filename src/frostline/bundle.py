@@ -167,7 +167,10 @@ def _build(header: Header, tensors: Mapping[str, Tensor], path: Path) -> Network
     except WeightsError as error:
         raise BundleError(str(error)) from None
     except Exception as error:  # any network's own code runs here, and anything may come out of it
-        raise BundleError(f"the network in {path} cannot be built here: {reason(error)}") from None
+        raise BundleError(
+            f"the network in {path} cannot be built here: {reason(error)}; update frostline and timm, or give another "
+            "file"
+        ) from None
     network.module.load_state_dict(dict(tensors))
     return network
 
