@@ -22,5 +22,5 @@ test:
 
 # Every fault that is tried: about an hour; docs/reliability.md has what came of it.
 faults:
-	FROSTLINE_FAULTS=full $(PYTHON) -m pytest -q tests/faults
+	FROSTLINE_FAULTS=full $(PYTHON) -m pytest -q tests/faults tests/e2e/test_resume.py
 	$(PYTHON) benchmarks/faults/kills.py

@@ -21,11 +21,13 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "tests" / "faults")]
+TESTS = HERE.parents[1] / "tests"
+sys.path[:0] = [str(HERE.parent), str(TESTS), str(TESTS / "faults")]
 
 import killing
 
 import measure
+from made_up import make_pictures
 
 SAVE_SECONDS = 0.5
 """Between saves of the runs that are killed at random moments: many moments of a small run lie between two."""
@@ -41,7 +43,7 @@ def main() -> None:
     memory = Path("/dev/shm")
     home = Path(tempfile.mkdtemp(prefix="kills-", dir=memory if memory.is_dir() else None))
     try:
-        data, whole = killing.make_pictures(home / "data"), home / "whole"
+        data, whole = make_pictures(home / "data"), home / "whole"
         assert killing.finish(killing.start(data, whole, home / "cache", killing.How())) == 0
         facts: dict[str, Any] = {
             "points": _at_points(data, whole, home, options.every),

@@ -44,7 +44,7 @@ def _changed_pictures(task: Task, run: RunFolder) -> bool:
         return False
     before = read_split(run.split)
     found = differences(before, task.index)
-    if {row["label"] for row in before} != set(task.index.classes) or not found:
+    if {row.get("label") for row in before} != set(task.index.classes) or not found:
         raise BundleError(f"the classes are not those that {run.path} began with; start a new run with another --out")
     if task.fabric.is_global_zero:
         write_text(run.drift, differences_csv(found))

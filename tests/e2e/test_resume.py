@@ -20,6 +20,8 @@ from frostline.files import RunFolder
 from frostline.progress import Silent
 from frostline.training import saving
 from frostline.training.state import load_state
+from made_up import make_pictures
+from tiers import tier
 
 SETTINGS = {
     "model": "vgg11_bn",
@@ -77,17 +79,6 @@ class InterruptAt(Silent):
                 raise KeyboardInterrupt
 
 
-def make_pictures(root):
-    draw = np.random.default_rng(0)
-    for label in range(3):
-        (root / "abc"[label]).mkdir(parents=True)
-        for number in range(12):
-            pixels = draw.integers(0, 120, (40, 40, 3))
-            pixels[..., label] += 100
-            Image.fromarray(pixels.astype(np.uint8)).save(root / "abc"[label] / f"{number}.png")
-    return root
-
-
 @pytest.fixture(scope="module", autouse=True)
 def quick():
     """Plots, and waiting for the disk, would take half of the time."""
@@ -133,7 +124,10 @@ def numbers(run):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("unbroken", "epoch"),
-    [("disk, rich", 1), ("disk, rich", 3), ("off", EPOCHS)],
+    tier(
+        [("disk, rich", 1), ("disk, rich", 3), ("off", EPOCHS)],
+        [*((mode, epoch) for mode in ("disk", "disk, rich") for epoch in range(1, EPOCHS + 1)), ("off", 3)],
+    ),
     indirect=["unbroken"],
 )
 def test_a_run_interrupted_at_any_epoch_ends_with_the_same_bytes(unbroken, tmp_path, epoch):
@@ -317,7 +311,10 @@ def interrupts():
 @pytest.mark.usefixtures("interrupts")
 @pytest.mark.parametrize(
     ("unbroken", "pictures"),
-    [*(("disk, rich", pictures) for pictures in (1, 25, 51, 95)), ("off", 11), ("off", 35)],
+    tier(
+        [*(("disk, rich", pictures) for pictures in (1, 25, 51, 95)), ("off", 11), ("off", 35)],
+        [(mode, pictures) for mode in ("disk", "disk, rich", "off") for pictures in (1, 11, 25, 35, 51, 95)],
+    ),
     indirect=["unbroken"],
 )
 def test_a_run_interrupted_after_any_step_ends_with_the_same_bytes(unbroken, tmp_path, monkeypatch, pictures):

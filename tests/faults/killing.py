@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
 from safetensors import safe_open
 
 from frostline.progress import Silent
@@ -51,18 +49,6 @@ class How:
     save_seconds: float = 0.0
     is_short: bool = True
     """Without review, report and plots."""
-
-
-def make_pictures(root, per_class=12):
-    """Write three classes of made-up pictures, easy to tell apart."""
-    draw = np.random.default_rng(0)
-    for label in range(3):
-        (root / "abc"[label]).mkdir(parents=True)
-        for number in range(per_class):
-            pixels = draw.integers(0, 120, (40, 40, 3))
-            pixels[..., label] += 100
-            Image.fromarray(pixels.astype(np.uint8)).save(root / "abc"[label] / f"{number}.png")
-    return root
 
 
 def start(data, out, cache, how, **settings):

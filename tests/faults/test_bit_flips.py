@@ -2,13 +2,13 @@
 
 import pytest
 from damage import ALWAYS_FIRST, ALWAYS_LAST, KEY, ROW, Flip, flipped, flips, put, write_model, write_state, write_store
-from tiers import tier
 
 from frostline.activations.store import DiskStore
 from frostline.bundle import load_model
 from frostline.errors import BundleError
 from frostline.progress import Silent
 from frostline.sealed import read_sealed
+from tiers import tier
 
 RANDOM_FLIPS = tier(100, 1000)
 FLIPS = (ALWAYS_FIRST + ALWAYS_LAST) * 8 + RANDOM_FLIPS

@@ -9,14 +9,15 @@ import subprocess
 import sys
 
 import pytest
-from killing import SETTINGS, How, be_short, differing, finish, make_pictures, start
-from tiers import tier
+from killing import SETTINGS, How, be_short, differing, finish, start
 
 from frostline import api
 from frostline.activations import store as store_module
 from frostline.errors import CacheError, ConfigError, LimitError
 from frostline.plan import price
 from frostline.progress import Silent
+from made_up import make_pictures
+from tiers import tier
 
 QUICK = {**SETTINGS, "stages": "block5:4", "mixup": 0.0, "ema": 0.0, "feature_cache": "auto"}
 

@@ -5,13 +5,14 @@ import math
 
 import pytest
 import torch
-from killing import SETTINGS, be_short, make_pictures
+from killing import SETTINGS, be_short
 
 from frostline import api
 from frostline.data.splitfile import read_split
 from frostline.errors import DivergedError
 from frostline.training import epoch, saving
 from frostline.training.state import load_state
+from made_up import make_pictures
 
 PLAIN = {**SETTINGS, "stages": "all:3", "mixup": 0.0, "ema": 0.0}
 

@@ -5,7 +5,9 @@ import signal
 import time
 
 import pytest
-from killing import How, differing, finish, make_pictures, points_of, start, steps_saved
+from killing import How, differing, finish, points_of, start, steps_saved
+
+from made_up import make_pictures
 from tiers import tier
 
 POINTS = tier(3, 142)
