@@ -28,7 +28,7 @@ SETTINGS = {
     "weights": "none",
     "width": 0.0625,
     "image_size": 32,
-    "head": "official",
+    "head": "small",
     "dropout": 0.5,
     "augment": "flip",
     "stages": "head:2, block5:2",

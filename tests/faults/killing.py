@@ -24,7 +24,7 @@ SETTINGS = {
     "weights": "none",
     "width": 0.0625,
     "image_size": 32,
-    "head": "official",
+    "head": "small",
     "dropout": 0.5,
     "augment": "flip",
     "mixup": 0.2,
