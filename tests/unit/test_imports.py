@@ -49,6 +49,7 @@ ORDER = (
     ("console",),
     ("api",),
     ("__init__",),
+    ("commands",),
     ("cli",),
     ("__main__",),
 )
@@ -94,7 +95,7 @@ def unit_of(module: str) -> str:
 
 def test_the_parser_sees_the_imports():
     assert "errors" in IMPORTS["config"]
-    assert "activations.housekeeping" in IMPORTS["cli"]  # inside a function
+    assert "activations.housekeeping" in IMPORTS["commands.cache"]  # inside a function
     assert "plan.price" in IMPORTS["api"]  # for types only
     assert "network.heads" in IMPORTS["network.build"]  # from a package
 
