@@ -13,14 +13,16 @@ from frostline.activations.engines import Engine, TorchEngine
 from frostline.activations.key import graph_digest
 from frostline.bundle import load_model
 from frostline.data.changes import reflected
-from frostline.data.loader import default_workers, read
+from frostline.data.loader import default_workers, framed, read
 from frostline.data.pictures import FileSource, Picture, Source, natural_key
 from frostline.data.sources import PICTURE_SUFFIXES
 from frostline.data.views import CENTRED
 from frostline.errors import BundleError, DataError
+from frostline.evaluation.heatmaps import heat_maps
 from frostline.files import RunFolder, default_cache_dir
 from frostline.hardware import Single, put_on
 from frostline.network.build import Network
+from frostline.network.cuts import Traced
 
 MAX_PIXELS = 50_000_000
 WORTH_ENGINE = 100
@@ -62,6 +64,7 @@ class Predictor:
         self.preprocess = model.network.preprocess
         self._views, self._temperature = model.test_views, model.temperature
         self._network = model.network
+        self._traced: Traced | None = None
         self._wanted = engine
         computer = Single(device, precision)
         logits = _Logits(model.network)
@@ -86,12 +89,35 @@ class Predictor:
         source = FileSource("predict", [Picture(file, "") for file in files], Path.cwd())
         damages: list[str] = []
         rows = self.probabilities(self.sound(source, damages, workers=workers), len(files))
-        tops = [self._top(row, topk) for batch in rows for row in batch]
+        tops = [self.top(row, topk) for batch in rows for row in batch]
         named = iter(tops)
         return [
             Prediction(file, error=damage) if damage else Prediction(file, next(named))
             for file, damage in zip(files, damages, strict=True)
         ]
+
+    def frame(self, content: bytes, *, max_pixels: int = MAX_PIXELS) -> Tensor:
+        """Give the pixels that the network sees of one encoded picture: uint8 (channels, size, size).
+
+        Raises:
+            RefusedError: it is of another format, or has more pixels than are allowed.
+            DecodeError: it is damaged.
+        """
+        return torch.from_numpy(framed(content, self.preprocess, max_pixels=max_pixels))
+
+    def heat_maps(self, pixels: Tensor, classes: Sequence[int]) -> Tensor | None:
+        """Give how much each place of a picture spoke for a class (Grad-CAM, arXiv 1610.02391).
+
+        Args:
+            pixels: uint8 (batch, channels, size, size).
+            classes: one for each picture, by its number in `classes`.
+
+        Returns:
+            float32 (batch, height, width) from 0 to 1, coarser than the pictures; None where the network has no maps.
+        """
+        if self._traced is None:
+            self._traced = self._network.trace(for_training=False)
+        return heat_maps(self._network, self._traced, pixels, classes)
 
     def logits(self, pixels: Tensor) -> Tensor:
         """Give float32 logits (batch, classes), on the CPU, of uint8 pixels (batch, channels, size, size), by torch."""
@@ -151,7 +177,8 @@ class Predictor:
         trial = Trial(lambda: graph_digest(_as_graph(self._network)), lambda: pixels, lambda: views)
         return choose_engine(self._plain, self._wanted, trial, default_cache_dir())
 
-    def _top(self, row: Tensor, topk: int) -> tuple[tuple[str, float], ...]:
+    def top(self, row: Tensor, topk: int) -> tuple[tuple[str, float], ...]:
+        """Name the most probable classes of one picture, out of its probabilities (classes,)."""
         values, places = row.topk(min(topk, len(self.classes)))
         return tuple((self.classes[place], float(value)) for value, place in zip(values, places.tolist(), strict=True))
 

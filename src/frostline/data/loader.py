@@ -95,6 +95,15 @@ def read(
     yield from run_in_workers(reader, batches, workers, total=len(wanted), max_pixels=max_pixels)
 
 
+def framed(content: bytes | np.ndarray, preprocess: Preprocess, *, max_pixels: int) -> np.ndarray:
+    """Decode one picture and give its centre as a network sees it: uint8 (channels, size, size).
+
+    Raises:
+        DecodeError: it is damaged, or not allowed.
+    """
+    return show(_decode_for(BASE, content, preprocess, max_pixels), BASE, "", preprocess)
+
+
 def load(
     source: Source,
     preprocess: Preprocess,
@@ -179,8 +188,7 @@ class _Reader(Dataset[Any]):
         for position in positions:
             try:
                 content = self.source.read(position)
-                picture = _decode_for(BASE, content, self.preprocess, self.max_pixels)
-                pixels[damages.count("")] = show(picture, BASE, "", self.preprocess)
+                pixels[damages.count("")] = framed(content, self.preprocess, max_pixels=self.max_pixels)
                 damages.append("")
             except DecodeError as error:
                 damages.append(str(error))

@@ -3,13 +3,17 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from frostline.network.build import Network
 from frostline.network.cuts import Cut, Traced
 from frostline.network.pooling import channel_axis
 from frostline.network.splitting import split
+
+GLOW = (255, 140, 0)
 
 
 def heat_maps(network: Network, traced: Traced, pixels_NCHW: Tensor, classes: Sequence[int]) -> Tensor | None:
@@ -41,6 +45,18 @@ def heat_maps(network: Network, traced: Traced, pixels_NCHW: Tensor, classes: Se
     spoken = (gradient.mean(dim=places, keepdim=True) * main.detach()).sum(dim=axis).relu()
     maps = _as_square(spoken) if spoken.dim() == 2 else spoken
     return (maps / maps.amax(dim=(1, 2), keepdim=True).clamp_min(1e-12)).float().cpu()
+
+
+def as_light(heat: np.ndarray, side: int) -> Image.Image:
+    """Draw a heat map (height, width), from 0 to 1, as light to add to its picture: black where nothing spoke.
+
+    Args:
+        heat: one map.
+        side: of the square that is drawn, in pixels.
+    """
+    strength = Image.fromarray((255 * heat).astype(np.uint8)).resize((side, side), Image.Resampling.BICUBIC)
+    light = np.asarray(strength, dtype=np.float32)[..., None] / 255 * np.array(GLOW, dtype=np.float32)
+    return Image.fromarray(light.astype(np.uint8))
 
 
 def _last_maps(traced: Traced) -> Cut | None:

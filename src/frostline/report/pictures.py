@@ -18,7 +18,7 @@ from frostline.data.sources import open_source
 from frostline.data.splitfile import read_split
 from frostline.data.views import BASE
 from frostline.errors import DataError
-from frostline.evaluation.heatmaps import heat_maps
+from frostline.evaluation.heatmaps import as_light, heat_maps
 from frostline.files import RunFolder, default_cache_dir
 from frostline.network.build import Network
 from frostline.network.cuts import Traced
@@ -27,7 +27,6 @@ SIDE = 168
 QUALITY = 80
 AT_ONCE = 8
 """Pictures whose heat maps are computed together, for the sake of memory."""
-GLOW = (255, 140, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +102,7 @@ def _picture_url(pixels: Tensor) -> str:
 
 
 def _heat_url(heat: np.ndarray) -> str:
-    """A map of light, black where nothing spoke; it is laid on the picture as light."""
-    strength = Image.fromarray((255 * heat).astype(np.uint8)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-    light = np.asarray(strength, dtype=np.float32)[..., None] / 255 * np.array(GLOW, dtype=np.float32)
-    return _url(Image.fromarray(light.astype(np.uint8)), "jpeg", quality=QUALITY)
+    return _url(as_light(heat, SIDE), "jpeg", quality=QUALITY)
 
 
 def _url(picture: Image.Image, kind: str, **options: int) -> str:
