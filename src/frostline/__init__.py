@@ -1,6 +1,19 @@
 """frostline: transfer learning for image classification that computes a frozen layer once."""
 
-from frostline.api import Run, compare, evaluate, import_weights, inspect, load, open_run, plan, train, write_report
+from frostline.api import (
+    Run,
+    card,
+    compare,
+    evaluate,
+    export_model,
+    import_weights,
+    inspect,
+    load,
+    open_run,
+    plan,
+    train,
+    write_report,
+)
 from frostline.errors import FrostlineError
 from frostline.version import __version__
 
@@ -8,8 +21,10 @@ __all__ = [
     "FrostlineError",
     "Run",
     "__version__",
+    "card",
     "compare",
     "evaluate",
+    "export_model",
     "import_weights",
     "inspect",
     "load",

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from frostline.evaluation.compare import Comparison
+    from frostline.export.work import Exported
     from frostline.inspection import Inspection
+    from frostline.modelcard import Card
     from frostline.network.pickles import Imported
     from frostline.plan.price import StagePrice
     from frostline.plan.stages import ParameterCounts
@@ -179,6 +181,39 @@ def load(path: str | Path, *, device: str = "auto", precision: str = "auto", eng
         from frostline.predictor import Predictor
 
     return Predictor(path, device=device, precision=precision, engine=engine)
+
+
+def card(path: str | Path) -> "Card":
+    """Read what a bundle, or a run's best model, says of itself: classes, input, how it was made, how good it was.
+
+    Raises:
+        BundleError: there is no sound model.
+    """
+    from frostline.modelcard import Card
+
+    return Card.read(Path(path))
+
+
+def export_model(
+    path: str | Path, *, format: str = "onnx", out: str | Path | None = None, data: str | Path | None = None
+) -> "Exported":
+    """Write a model in a format that others read, and check it on real pictures.
+
+    Args:
+        path: a run folder, or a bundle.
+        format: onnx, onnx-uint8, onnx-int8, openvino, openvino-int8 or torch.
+        out: the new file; None is `export/` in the run folder, or beside the bundle.
+        data: labelled pictures to check it with; None are the run's own (validation, and for int8 training).
+
+    Raises:
+        ConfigError: no such format, what it needs is not installed, or `out` is there already.
+        BundleError: there is no sound model.
+        DataError: no pictures to check it with.
+        ExportError: the network cannot be expressed, or the file does not say what the model says; none is left.
+    """
+    from frostline.exporting import export
+
+    return export(Path(path), format, None if out is None else Path(out), None if data is None else str(data))
 
 
 def import_weights(path: str | Path, out: str | Path | None = None) -> "Imported":

@@ -8,13 +8,11 @@ import numpy as np
 from torch import Tensor
 
 from frostline.activations.compute import Pictures
-from frostline.config import make_config, read_yaml
-from frostline.data.loader import Request, default_workers
+from frostline.data.loader import default_workers
 from frostline.data.pictures import Picture, first_few
 from frostline.data.sources import open_source
-from frostline.data.splitfile import read_split
-from frostline.data.views import BASE
 from frostline.errors import DataError
+from frostline.evaluation.again import RunPictures
 from frostline.evaluation.metrics import measure
 from frostline.evaluation.reads import note_read
 from frostline.files import RunFolder, default_cache_dir
@@ -28,26 +26,17 @@ def evaluate_own(run: RunFolder, predictor: Predictor, reporter: Reporter) -> di
     Raises:
         DataError: a picture has changed or gone since the run.
     """
-    config = make_config(**read_yaml(run.config))
-    source = open_source(config.data, cache_dir=config.cache_dir or default_cache_dir())
-    rows = read_split(run.split)
-    split = "test" if any(row["split"] == "test" for row in rows) else "val"
-    wanted = {row["path"]: row["digest"] for row in rows if row["split"] == split}
-    places = {picture.path: place for place, picture in enumerate(source.pictures)}
-    gone = [path for path in wanted if path not in places]
-    if gone:
-        raise DataError(
-            f"{len(gone)} pictures of the run are gone: {first_few(gone)}; put them back, or give other DATA"
-        )
-    requests = [Request(places[path], digest, BASE) for path, digest in wanted.items()]
-    pictures = Pictures(source, predictor.preprocess, config.max_pixels, default_workers())
+    again = RunPictures.open(run)
+    split = "test" if again.paths("test") else "val"
+    requests = again.requests(again.paths(split))
+    pictures = Pictures(again.source, predictor.preprocess, again.config.max_pixels, default_workers())
     batches = [requests[i : i + pictures.at_once] for i in range(0, len(requests), pictures.at_once)]
-    truth = _truth([source.pictures[request.position] for request in requests], predictor.classes)
+    truth = _truth([again.source.pictures[request.position] for request in requests], predictor.classes)
     probabilities = _probabilities(predictor, pictures.load(batches), len(requests), reporter)
     metrics = measure(probabilities, truth, predictor.classes)
     if split == "val":
         return {"split": split, **metrics.to_json()}
-    read = note_read(run.reads, "evaluate", metrics.accuracy, wanted.values())
+    read = note_read(run.reads, "evaluate", metrics.accuracy, (request.digest for request in requests))
     reporter.warn(f"look {read.number} at the test split (test_reads.csv); what is chosen by it needs a new test")
     return {"split": split, **metrics.to_json(), "read": asdict(read)}
 

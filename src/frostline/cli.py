@@ -30,7 +30,8 @@ app = typer.Typer(
 COMMANDS = (
     *(training.train, training.plan, training.quickstart),
     *(judging.evaluate, judging.report, judging.compare, judging.inspect),
-    *(using.predict, lookup.import_weights, lookup.recipes, lookup.summary),
+    *(using.predict, using.info, using.export),
+    *(lookup.import_weights, lookup.recipes, lookup.summary),
 )
 for command in COMMANDS:
     app.command(command.__name__.replace("_", "-"))(command)

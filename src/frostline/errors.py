@@ -11,6 +11,7 @@
     |   `-- RefusedError           it is sound, but not allowed: too large, or of another format
     |-- CacheError                 the activation store cannot be used
     |-- BundleError                a model file or a run folder is damaged or foreign
+    |-- ExportError              an exported file does not say what the model says, or cannot be made
     |-- DivergedError              the loss is no longer finite: step, rate, pictures
     `-- LimitError                 a limit of the system was met: which, and the setting to lower
 
@@ -66,6 +67,10 @@ class BundleError(FrostlineError):
     """A bundle or a run folder is damaged, foreign or from another version."""
 
     exit_code = 2
+
+
+class ExportError(FrostlineError):
+    """A model cannot be exported to a format, or the exported file differs from it; no file is left."""
 
 
 class DivergedError(FrostlineError):

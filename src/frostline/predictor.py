@@ -62,13 +62,14 @@ class Predictor:
         model = load_model(file)
         self.classes = model.classes
         self.preprocess = model.network.preprocess
-        self._views, self._temperature = model.test_views, model.temperature
+        self.views, self.temperature = model.test_views, model.temperature
         self._network = model.network
         self._traced: Traced | None = None
         self._wanted = engine
         computer = Single(device, precision)
         logits = _Logits(model.network)
         put_on(logits, computer.device)
+        self.module = logits.network
         self._plain = TorchEngine(logits.eval(), self.preprocess, computer)
 
     def predict(
@@ -162,16 +163,16 @@ class Predictor:
             return
         engine = self._engine(first, count)
         for logits in self._logits(chain([first], rest), engine):
-            yield (logits / self._temperature).softmax(dim=1)
+            yield (logits / self.temperature).softmax(dim=1)
 
     def _logits(self, batches: Iterable[Tensor], engine: Engine) -> Iterator[Tensor]:
         """Average the logits of each picture's views."""
-        values = engine.run(seen(pixels, view) for pixels in batches for view in self._views)
-        while logits := [value.float() for (value,) in islice(values, len(self._views))]:
+        values = engine.run(seen(pixels, view) for pixels in batches for view in self.views)
+        while logits := [value.float() for (value,) in islice(values, len(self.views))]:
             yield torch.stack(logits).mean(dim=0).cpu()
 
     def _engine(self, pixels: Tensor, count: int) -> Engine:
-        views = count * len(self._views)
+        views = count * len(self.views)
         if self._wanted == "auto" and views < WORTH_ENGINE:
             return self._plain
         trial = Trial(lambda: graph_digest(_as_graph(self._network)), lambda: pixels, lambda: views)

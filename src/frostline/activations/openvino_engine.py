@@ -144,7 +144,7 @@ class OpenVinoEngine:
             return False
         facts, content = found
         try:
-            self._compiled = _core().import_model(BytesIO(content), "CPU", _settings(self._precision))
+            self._compiled = core().import_model(BytesIO(content), "CPU", _settings(self._precision))
         except RuntimeError:  # OpenVINO's own objections
             return False
         self._dtypes = tuple(getattr(torch, name) for name in facts["dtypes"])
@@ -230,12 +230,12 @@ def _collect(request: Any, batch: _Batch, start: int) -> Any:
 
 def _compile(module: nn.Module, sample: Tensor, precision: str) -> Any:
     """Convert and compile for requests of one size."""
-    openvino = _import()
+    openvino = import_openvino()
     pixels = sample[:1].expand(REQUEST, *sample.shape[1:]).contiguous()
     try:
         traced = _trace(module, pixels)
         model = openvino.convert_model(traced, example_input=pixels, input=[tuple(pixels.shape)])
-        return _core().compile_model(model, "CPU", _settings(precision))
+        return core().compile_model(model, "CPU", _settings(precision))
     except Exception as error:  # whatever its converter meets in a network that it does not know
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise Unsuited(f"OpenVINO cannot compute this network ({reason}); use --engine torch") from error
@@ -252,14 +252,14 @@ def _settings(precision: str) -> dict[str, Any]:
 
 
 @cache
-def _core() -> Any:
+def core() -> Any:
     """OpenVINO's registry of devices, one for the whole process.
 
     On processors with AMX each one's CPU plugin replaces the stack on which a thread handles signals, and puts back
     the earlier one at its end; where several live and do not end in reverse order, that one is freed already, and the
     next signal ends the process.
     """
-    return _import().Core()
+    return import_openvino().Core()
 
 
 def _trace(module: nn.Module, pixels: Tensor) -> Any:
@@ -274,7 +274,7 @@ def _trace(module: nn.Module, pixels: Tensor) -> Any:
         torch.backends.mha.set_fastpath_enabled(fused)
 
 
-def _import() -> Any:
+def import_openvino() -> Any:
     """Import OpenVINO, but not the package by which it tells its makers over the network of each import and use."""
     if "openvino" not in sys.modules:
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # so that importing it fails

@@ -101,7 +101,16 @@ def framed(content: bytes | np.ndarray, preprocess: Preprocess, *, max_pixels: i
     Raises:
         DecodeError: it is damaged, or not allowed.
     """
-    return show(_decode_for(BASE, content, preprocess, max_pixels), BASE, "", preprocess)
+    return show(decoded(content, preprocess, max_pixels=max_pixels), BASE, "", preprocess)
+
+
+def decoded(content: bytes | np.ndarray, preprocess: Preprocess, *, max_pixels: int) -> Image.Image:
+    """Decode one picture as `framed` does, before it is framed; a large JPEG comes smaller, for a part of the work.
+
+    Raises:
+        DecodeError: it is damaged, or not allowed.
+    """
+    return _decode_for(BASE, content, preprocess, max_pixels)
 
 
 def load(

@@ -170,7 +170,7 @@ class _Facts:
             "right": [(row.path, row.predicted) for row in right],
             "issues": [(one["path"], one["suggested"]) for one in issues],
         }
-        shown = show_pictures(self.run, self.settings, self.seer, [one for some in asked.values() for one in some])
+        shown = show_pictures(self.run, self.seer, [one for some in asked.values() for one in some])
         texts = {
             "mistakes": [words("is_and_said", true=one["given"], **_said(one)) for one in wrong],
             "right": [

@@ -2,10 +2,8 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -13,13 +11,11 @@ from torch import Tensor
 
 from frostline.activations.compute import Pictures
 from frostline.bundle import load_model
-from frostline.data.loader import Request
-from frostline.data.sources import open_source
-from frostline.data.splitfile import read_split
-from frostline.data.views import BASE
+from frostline.data.preprocess import Preprocess
 from frostline.errors import DataError
+from frostline.evaluation.again import RunPictures
 from frostline.evaluation.heatmaps import as_light, heat_maps
-from frostline.files import RunFolder, default_cache_dir
+from frostline.files import RunFolder
 from frostline.network.build import Network
 from frostline.network.cuts import Traced
 
@@ -52,14 +48,11 @@ class Seer:
         return cls(model.network, model.network.trace(for_training=False), model.classes)
 
 
-def show_pictures(
-    run: RunFolder, settings: Mapping[str, Any], seer: Seer, asked: Sequence[tuple[str, str]]
-) -> dict[str, Shown]:
+def show_pictures(run: RunFolder, seer: Seer, asked: Sequence[tuple[str, str]]) -> dict[str, Shown]:
     """Read pictures again and see where the network looked.
 
     Args:
         run: of the pictures.
-        settings: the run's.
         seer: what looks, with the run's best weights.
         asked: path and the class to speak for; of a path asked for twice, the first counts.
 
@@ -72,7 +65,7 @@ def show_pictures(
     if not wanted:
         return {}
     try:
-        pixels = _pixels(run, settings, list(wanted), seer.network.preprocess)
+        pixels = _pixels(run, list(wanted), seer.network.preprocess)
     except DataError:
         return {}
     classes = [seer.classes.index(name) for name in wanted.values()]
@@ -84,15 +77,10 @@ def show_pictures(
     return {path: Shown(_picture_url(one), heat) for path, one, heat in zip(wanted, pixels, heats, strict=True)}
 
 
-def _pixels(run: RunFolder, settings: Mapping[str, Any], paths: Sequence[str], preprocess: Any) -> Tensor:
-    cache_dir = Path(settings["cache_dir"]) if settings["cache_dir"] else default_cache_dir()
-    source = open_source(settings["data"], cache_dir=cache_dir)
-    places = {picture.path: place for place, picture in enumerate(source.pictures)}
-    digests = {row["path"]: row["digest"] for row in read_split(run.split)}
-    if missing := [path for path in paths if path not in places]:
-        raise DataError(f"{missing[0]} is gone")
-    pictures = Pictures(source, preprocess, settings["max_pixels"], workers=0)
-    (pixels,) = pictures.load([[Request(places[path], digests[path], BASE) for path in paths]])
+def _pixels(run: RunFolder, paths: Sequence[str], preprocess: Preprocess) -> Tensor:
+    again = RunPictures.open(run)
+    pictures = Pictures(again.source, preprocess, again.config.max_pixels, workers=0)
+    (pixels,) = pictures.load([again.requests(paths)])
     return pixels
 
 
