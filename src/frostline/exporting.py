@@ -34,7 +34,7 @@ def _of_run(path: Path, card: Card, most: int, is_int8: bool) -> Samples:
     """Validation pictures to check with; the test split stays sealed."""
     if not path.is_dir():
         raise ConfigError(
-            f"{path} is a bundle, which has no pictures; give some of its classes with --data to check with"
+            f"{path} is a bundle, which has no pictures of its own; give labelled ones with --data to check with"
         )
     again = RunPictures.open(RunFolder.open(path))
     training = again.contents("train", CALIBRATED) if is_int8 else ()

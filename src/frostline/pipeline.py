@@ -184,11 +184,17 @@ def _finish(
         outcome = assess(task, progress.choice)
         reviewed = review(task, outcome, history, start)
     metrics = {**_metrics(prepared, progress, outcome), "folds": repeats.to_json() if repeats else None}
-    quality = {name: metrics[name]["accuracy"] for name in ("val", "test")}
-    facts |= {"accuracy": quality, "temperature": outcome.temperature}
+    facts |= {
+        **{what: {name: metrics[name][what] for name in ("val", "test")} for what in ("accuracy", "interval")},
+        "temperature": outcome.temperature,
+        "counts": task.index.counts(),
+        "plan": ", ".join(f"{stage.shown}:{stage.epochs}@{stage.lr:g}" for stage in task.plan),
+    }
     write_bundle(run.best, task.network, module.state_dict(), task.index.classes, facts)
     if "test" in outcome.measured:
-        read = note_read(run.reads, "train", quality["test"], (image.digest for image in task.index.of("test")))
+        read = note_read(
+            run.reads, "train", facts["accuracy"]["test"], (image.digest for image in task.index.of("test"))
+        )
         metrics["test"]["read"] = asdict(read)
     write_text(run.predictions, predictions_csv(outcome.said))
     write_text(run.review, json.dumps(reviewed, indent=1, ensure_ascii=False))

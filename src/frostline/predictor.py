@@ -14,10 +14,10 @@ from frostline.activations.key import graph_digest
 from frostline.bundle import load_model
 from frostline.data.changes import reflected
 from frostline.data.loader import default_workers, framed, read
-from frostline.data.pictures import FileSource, Picture, Source, natural_key
-from frostline.data.sources import PICTURE_SUFFIXES
+from frostline.data.pictures import Source
+from frostline.data.targets import Targets
 from frostline.data.views import CENTRED
-from frostline.errors import BundleError, DataError
+from frostline.errors import BundleError
 from frostline.evaluation.heatmaps import heat_maps
 from frostline.files import RunFolder, default_cache_dir
 from frostline.hardware import Single, put_on
@@ -25,6 +25,8 @@ from frostline.network.build import Network
 from frostline.network.cuts import Traced
 
 MAX_PIXELS = 50_000_000
+THRESHOLD = 0.5
+"""Below it, an answer is less likely right than wrong."""
 WORTH_ENGINE = 100
 """Fewer pictures than this are left to torch, untimed."""
 
@@ -37,6 +39,8 @@ class Prediction:
     top: tuple[tuple[str, float], ...] = ()
     """Classes with their probabilities, most probable first."""
     error: str = ""
+    unsure: bool = False
+    """Whether the first probability is below the threshold that was asked for."""
 
 
 class Predictor:
@@ -73,29 +77,44 @@ class Predictor:
         self._plain = TorchEngine(logits.eval(), self.preprocess, computer)
 
     def predict(
-        self, paths: str | Path | Sequence[str | Path], *, topk: int = 5, workers: int | None = None
+        self,
+        paths: str | Path | Sequence[str | Path],
+        *,
+        topk: int = 5,
+        threshold: float = THRESHOLD,
+        workers: int | None = None,
     ) -> list[Prediction]:
         """Name what is in pictures; a damaged one gets an `error` instead of classes.
 
         Args:
-            paths: files, or folders to search for pictures.
+            paths: files, folders to search for pictures, patterns, lists, addresses: see `data.targets`.
             topk: how many classes to give.
+            threshold: of the first probability, below which the answer is `unsure`.
             workers: decoding processes.
 
         Raises:
             DataError: a path does not exist, or a folder holds no picture.
         """
-        listed = [paths] if isinstance(paths, str | Path) else list(paths)
-        files = [str(file) for path in listed for file in _pictures_at(Path(path))]
-        source = FileSource("predict", [Picture(file, "") for file in files], Path.cwd())
+        words = [paths] if isinstance(paths, str | Path) else paths
+        targets = Targets.find(map(str, words))
+        return list(self.predictions(targets, topk=topk, threshold=threshold, workers=workers))
+
+    def predictions(
+        self, source: Source, *, topk: int = 5, threshold: float = THRESHOLD, workers: int | None = None
+    ) -> Iterator[Prediction]:
+        """Name what is in the pictures of a source, in its order, while they are read; arguments as for `predict`."""
         damages: list[str] = []
-        rows = self.probabilities(self.sound(source, damages, workers=workers), len(files))
-        tops = [self.top(row, topk) for batch in rows for row in batch]
-        named = iter(tops)
-        return [
-            Prediction(file, error=damage) if damage else Prediction(file, next(named))
-            for file, damage in zip(files, damages, strict=True)
-        ]
+        done = 0
+        batches = self.sound(source, damages, workers=workers)
+        for row in chain.from_iterable(self.probabilities(batches, len(source.pictures))):
+            while damages[done]:
+                yield Prediction(source.pictures[done].path, error=damages[done])
+                done += 1
+            top = self.top(row, topk)
+            yield Prediction(source.pictures[done].path, top, unsure=top[0][1] < threshold)
+            done += 1
+        for picture, damage in zip(source.pictures[done:], damages[done:], strict=True):
+            yield Prediction(picture.path, error=damage)
 
     def frame(self, content: bytes, *, max_pixels: int = MAX_PIXELS) -> Tensor:
         """Give the pixels that the network sees of one encoded picture: uint8 (channels, size, size).
@@ -104,7 +123,7 @@ class Predictor:
             RefusedError: it is of another format, or has more pixels than are allowed.
             DecodeError: it is damaged.
         """
-        return torch.from_numpy(framed(content, self.preprocess, max_pixels=max_pixels))
+        return torch.from_numpy(framed(content, self.preprocess, max_pixels=max_pixels).copy())
 
     def heat_maps(self, pixels: Tensor, classes: Sequence[int]) -> Tensor | None:
         """Give how much each place of a picture spoke for a class (Grad-CAM, arXiv 1610.02391).
@@ -209,19 +228,3 @@ def seen(pictures: Tensor, view: str) -> Tensor:
         places = torch.from_numpy(reflected(pictures.shape[axis], -shift)).to(pictures.device)
         pictures = pictures.index_select(axis, places)
     return pictures
-
-
-def _pictures_at(path: Path) -> list[Path]:
-    if path.is_dir():
-        named = (file for file in path.rglob("*") if file.suffix.lower() in PICTURE_SUFFIXES)
-        found = [file for file in named if file.is_file() and not _is_hidden(file, path)]  # a pipe would wait for ever
-        if not found:
-            raise DataError(f"no picture in {path}; looked for {', '.join(PICTURE_SUFFIXES)}")
-        return sorted(found, key=lambda file: natural_key(str(file)))
-    if not path.is_file():
-        raise DataError(f"no file or folder {path}; give pictures, or folders of pictures")
-    return [path]
-
-
-def _is_hidden(file: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in file.relative_to(root).parts)

@@ -1,7 +1,5 @@
 """Results as text: tables for people, CSV and JSON for programs."""
 
-import csv
-import io
 import json
 import math
 import re
@@ -19,7 +17,6 @@ from frostline.network.build import NetworkSpec, build
 from frostline.network.outline import OutlineRow, outline
 from frostline.plan.price import StagePrice
 from frostline.plan.stages import ParameterCounts
-from frostline.predictor import Prediction
 
 SUMMARY = ("layer", "type", "output", "field", "parameters", "MACs", "share of MACs")
 BAR = 20
@@ -90,40 +87,6 @@ def _summary_row(row: OutlineRow, total_macs: int) -> tuple[str, ...]:
         f"{row.parameters:,}",
         f"{row.macs:,}",
         f"{share:6.1%} {'#' * round(share * BAR)}".rstrip() if row.macs else "",
-    )
-
-
-def predictions_table(predictions: Sequence[Prediction]) -> str:
-    """A line per picture, classes with probabilities, most probable first."""
-    rows = [
-        (
-            _one_line(p.path),
-            (p.error and f"not read: {p.error}") or "  ".join(f"{_one_line(c)} {v:.1%}" for c, v in p.top),
-        )
-        for p in predictions
-    ]
-    return table(("picture", "prediction"), rows)
-
-
-def predictions_csv(predictions: Sequence[Prediction]) -> str:
-    """Columns path, top1, p1, top2, p2, ..., error."""
-    most = max((len(prediction.top) for prediction in predictions), default=0)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", *(name for i in range(1, most + 1) for name in (f"top{i}", f"p{i}")), "error"])
-    for prediction in predictions:
-        cells = [cell for name, p in prediction.top for cell in (name, f"{p:.6f}")]
-        writer.writerow([prediction.path, *cells, *[""] * (2 * most - len(cells)), prediction.error])
-    return text.getvalue().rstrip("\n")
-
-
-def predictions_json(predictions: Sequence[Prediction]) -> str:
-    """A list of {path, top: [{class, probability}], error}."""
-    return to_json(
-        [
-            {"path": p.path, "top": [{"class": c, "probability": v} for c, v in p.top], "error": p.error or None}
-            for p in predictions
-        ]
     )
 
 

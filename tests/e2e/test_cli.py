@@ -279,7 +279,7 @@ def test_predict_as_csv(here, frostline):
     assert code == 0
     rows = list(csv.DictReader(out.splitlines()))
     assert len(rows) == 13
-    assert list(rows[0]) == ["path", "top1", "p1", "top2", "p2", "top3", "p3", "error"]
+    assert list(rows[0]) == ["path", "top1", "p1", "top2", "p2", "top3", "p3", "unsure"]
     assert [row["path"] for row in rows[:3]] == [f"shapes/red/{i}.png" for i in range(3)]
     assert rows[-1]["path"] == "shapes/blue/3.png"
 
@@ -295,7 +295,7 @@ def test_predict_as_json_with_a_damaged_picture(here, frostline, tmp_path):
     assert (bad["top"], bool(bad["error"])) == ([], True)
     assert (len(good["top"]), good["error"]) == (1, None)
     assert set(good["top"][0]) == {"class", "probability"}
-    assert err == "warning: 1 of 2 pictures could not be read\n"
+    assert err.startswith(f"warning: {tmp_path / 'p' / 'bad.png'} could not be read: ")
 
 
 def test_predict_fails_where_no_picture_can_be_read(here, frostline, tmp_path):

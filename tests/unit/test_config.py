@@ -69,7 +69,17 @@ FLAGS = [
 ]
 OTHER_FLAGS = {
     "evaluate": ["--format", "--device", "--precision", "--engine"],
-    "predict": ["--topk", "--format", "--device", "--precision", "--engine"],
+    "predict": [
+        "--topk",
+        "--threshold",
+        "--format",
+        "--out",
+        "--sort-into",
+        "--heat-maps",
+        "--device",
+        "--precision",
+        "--engine",
+    ],
     "recipes": [],
     "summary": ["--input", "--classes", "--head"],
     "quickstart": ["--out"],

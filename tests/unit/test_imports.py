@@ -38,6 +38,9 @@ ORDER = (
     ("report", "export", "serve"),  # siblings: none imports another
     ("assess",),
     ("exporting",),
+    ("answers",),
+    ("sorting",),
+    ("heat",),
     ("budget",),
     ("inspection",),
     ("prepare",),

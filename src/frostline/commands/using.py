@@ -1,38 +1,74 @@
 """A trained model at work."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from frostline.columns import printable
 from frostline.commands.flags import Device, Engine, Precision, choose, show
 from frostline.console import Terminal
-from frostline.errors import FrostlineError
+from frostline.errors import FrostlineError, UsageError
+
+if TYPE_CHECKING:
+    from frostline.data.targets import Targets
+    from frostline.predictor import Prediction, Predictor
+
+NAMED_DAMAGES = 20
+"""Pictures that could not be read, up to which each is named."""
 
 
 def predict(
     run: Annotated[Path, typer.Argument(help="Run folder or bundle.")],
-    paths: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            help="Pictures, folders, patterns, a .csv or .parquet file with a column path, addresses (http), or -: "
+            "paths from standard input, one a line."
+        ),
+    ],
     topk: Annotated[int, typer.Option(min=1, help="Classes to give per picture.")] = 5,
-    format: Annotated[str, typer.Option(help="table, csv or json.")] = "table",
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="First probability below which an answer is unsure.")
+    ] = 0.5,
+    format: Annotated[
+        str | None, typer.Option(help="table, csv, json, jsonl or parquet [default: by the ending of --out, or table].")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File for the answers [default: standard output].")] = None,
+    sort_into: Annotated[
+        Path | None, typer.Option(help="Folder to sort the pictures into, by class; the unsure ones apart.")
+    ] = None,
+    copies: Annotated[bool, typer.Option("--copies", help="Sort copies, not links.")] = False,
+    heat_maps: Annotated[
+        Path | None, typer.Option(help="Folder for pictures that show what spoke for the answer.")
+    ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
     engine: Engine = "auto",
 ) -> None:
     """Name what is in pictures."""
     from frostline import api
+    from frostline.answers import FORMATS, format_of, save_answers, write_answers
+    from frostline.data.targets import Targets
 
-    choose("--format", format, ("table", "csv", "json"))
-    predictions = api.load(run, device=device, precision=precision, engine=engine).predict(paths, topk=topk)
-    from frostline.tables import predictions_csv, predictions_json, predictions_table  # what it needs is loaded by now
+    chosen = format or (format_of(out) if out else "table")
+    choose("--format", chosen, FORMATS)
+    if chosen == "parquet" and out is None:
+        raise UsageError("--format parquet cannot be shown; give --out FILE.parquet")
+    model = api.load(run, device=device, precision=precision, engine=engine)
+    targets = Targets.find(paths)
+    watched = _Watched(model, targets, topk, threshold, sort_into, copies)
+    if out:
+        save_answers(watched, chosen, min(topk, len(model.classes)), out)
+    else:
+        write_answers(watched, chosen, min(topk, len(model.classes)), sys.stdout)
+    if heat_maps:
+        from frostline.heat import draw_heat_maps
 
-    write = {"table": predictions_table, "csv": predictions_csv, "json": predictions_json}
-    show(write[format](predictions))
-    damaged = [prediction for prediction in predictions if prediction.error]
-    if damaged:
-        Terminal().warn(f"{len(damaged)} of {len(predictions)} pictures could not be read")
-    if len(damaged) == len(predictions):
-        raise FrostlineError("no picture could be read; give JPEG, PNG, WebP, BMP, TIFF or GIF files")
+        draw_heat_maps(model, targets, watched.kept, heat_maps)
+    watched.end()
 
 
 def info(
@@ -77,3 +113,41 @@ def export(
     if parity.accuracy and parity.times_faster:
         before, after = parity.accuracy
         show(f"accuracy {before:.1%} before, {after:.1%} in eight bits; {parity.times_faster:.1f} times faster here")
+
+
+class _Watched:
+    """Predictions on their way: counted, shown as a bar, sorted into folders."""
+
+    def __init__(
+        self, model: "Predictor", targets: "Targets", topk: int, threshold: float, root: Path | None, copies: bool
+    ) -> None:
+        from frostline.sorting import Sorter
+
+        self._terminal = Terminal()
+        self._targets = targets
+        self._sorter = Sorter(root, model.classes, as_copies=copies) if root else None
+        self._predictions = model.predictions(targets, topk=topk, threshold=threshold)
+        self.kept: list[Prediction] = []
+
+    def __iter__(self) -> "Iterator[Prediction]":
+        with self._terminal.bar(len(self._targets.pictures), "pictures") as advance:
+            for prediction in self._predictions:
+                self.kept.append(prediction)
+                if self._sorter:
+                    self._sorter.put(prediction)
+                advance(1)
+                yield prediction
+
+    def end(self) -> None:
+        """Name what could not be read.
+
+        Raises:
+            FrostlineError: nothing could.
+        """
+        damaged = [prediction for prediction in self.kept if prediction.error]
+        for one in damaged[:NAMED_DAMAGES]:
+            self._terminal.warn(printable(f"{one.path} could not be read: {one.error}"))
+        if len(damaged) > NAMED_DAMAGES:
+            self._terminal.warn(f"{len(damaged)} of {len(self.kept)} pictures could not be read")
+        if self.kept and len(damaged) == len(self.kept):
+            raise FrostlineError("no picture could be read; give JPEG, PNG, WebP, BMP, TIFF or GIF files")

@@ -29,6 +29,7 @@ from frostline.errors import DataError, DecodeError
 
 SUFFIXES = (".csv", ".parquet")
 _TEXT_COLUMNS = ("path", "label", "split", "group")
+_TEXT = pa.csv.ConvertOptions(column_types={"path": pa.string()})
 _ROWS_A_BYTE = 8  # far more than names of files can be compressed to
 _CACHED_ROW_GROUPS = 32  # a process; writers of pictures put about a hundred in one
 
@@ -51,6 +52,26 @@ def open_table(manifest: Path) -> Source:
     metadata = pa.parquet.read_metadata(manifest)
     ends = accumulate(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
     return ParquetSource(name, _pictures(_shown_paths(table), *rows), manifest, tuple(ends), classes)
+
+
+def listed_paths(manifest: Path) -> list[str]:
+    """Read the paths that a manifest lists, whatever else is in it; relative ones are relative to its folder.
+
+    Raises:
+        DataError: the file cannot be read, or has no column `path`.
+    """
+    try:
+        if manifest.suffix.lower() == ".csv":
+            parsing = pa.csv.ParseOptions(newlines_in_values=True)
+            table = pa.csv.read_csv(manifest, parse_options=parsing, convert_options=_TEXT)
+        else:
+            _check_rows(pa.parquet.read_metadata(manifest), manifest)
+            table = pa.parquet.read_table(manifest, columns=["path"])
+    except (OSError, UnicodeError, pa.ArrowException) as error:
+        raise DataError(f"{manifest} cannot be read: {_one_line(error)}; save it as UTF-8 CSV or as Parquet") from error
+    if "path" not in table.column_names:
+        raise DataError(f"{manifest} lacks the column path; it has {', '.join(table.column_names)}: rename or add it")
+    return [str(manifest.parent / text) for text in _texts(table, "path") if text]
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,7 +43,7 @@ def frame(values_NCHW: Tensor, preprocess: Preprocess) -> Tensor:
 def centre_box(height: int, width: int, preprocess: Preprocess) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Give the part of a picture that is seen: (top, bottom), (left, right), float32, in pixels."""
     sides = [torch.scalar_tensor(length, dtype=torch.float64) for length in (height, width)]
-    side = preprocess.size / preprocess.resize * torch.minimum(*sides)
+    side = _double(preprocess.size / preprocess.resize) * torch.minimum(*sides)
     starts = [torch.zeros_like(side) if preprocess.squash else (length - side) / 2 for length in sides]
     ends = sides if preprocess.squash else [start + side for start in starts]
     (top, left), (bottom, right) = ([edge.float() for edge in edges] for edges in (starts, ends))
@@ -85,8 +85,13 @@ def _filter(name: str, x: Tensor) -> Tensor:
 
 
 def _sinc(x: Tensor) -> Tensor:
-    angle = math.pi * torch.where(x == 0, torch.ones_like(x), x)
+    angle = _double(math.pi) * torch.where(x == 0, torch.ones_like(x), x)
     return torch.where(x == 0, torch.ones_like(x), angle.sin() / angle)
+
+
+def _double(value: float) -> Tensor:
+    """A number in float64; beside a tensor, exporters write plain ones down in float32."""
+    return torch.tensor(value, dtype=torch.float64)
 
 
 def _resample(values_L: Tensor, weights_SL: Tensor) -> Tensor:
