@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from bundles import CLASSES, network_of, outspoken, write
 from PIL import Image
 
 import frostline
+from bundles import CLASSES, network_of, outspoken, write
 from frostline.data.loader import framed
 from frostline.errors import ConfigError, DataError, ExportError
 from frostline.export import examples, formats
