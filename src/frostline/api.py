@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frostline.config import MAY_CHANGE, TrainConfig, make_config, read_yaml
-from frostline.errors import ConfigError, DataError, WeightsError
+from frostline.errors import BundleError, ConfigError, DataError, WeightsError
 from frostline.files import RunFolder
 from frostline.importing import leave_garbage
 from frostline.plan.grammar import parse_stages
@@ -235,13 +235,17 @@ def open_run(path: str | Path) -> Run:
     """Open a finished run.
 
     Raises:
-        BundleError: it is no run.
+        BundleError: it is no run, or its metrics are damaged.
         ConfigError: it has not finished.
     """
     folder = RunFolder.open(Path(path))
     if not folder.metrics.is_file():
         raise ConfigError(f"{path} has not finished; go on with `frostline train DATA --out {path} --resume`")
-    return Run(folder, json.loads(folder.metrics.read_text(encoding="utf-8")))
+    try:
+        metrics = json.loads(folder.metrics.read_text(encoding="utf-8"))
+    except ValueError as error:  # no JSON, or no UTF-8
+        raise BundleError(f"{folder.metrics} is damaged ({error}); train again, or take another copy") from None
+    return Run(folder, metrics)
 
 
 def _gather(data: str | Path, config: str | Path | None, settings: dict[str, Any]) -> dict[str, Any]:

@@ -4,10 +4,12 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from frostline.errors import LimitError
+from frostline.errors import LimitError, UsageError
 
 _MEMORY = ("can't allocate memory", "cannot allocate memory", "not enough memory", "out of memory", "std::bad_alloc")
 """What torch and others say of exhausted memory, in lower case."""
+SHOWN = 60
+"""Characters of a path that is too long."""
 _SHARED = ("/dev/shm", "shared memory", "(shm)", "torch_")
 
 
@@ -17,10 +19,14 @@ def naming_limits() -> Iterator[None]:
 
     Raises:
         LimitError: memory, disk, files or rights have run out.
+        UsageError: a path is longer than the system allows.
     """
     try:
         yield
     except (OSError, MemoryError, RuntimeError) as error:
+        if getattr(error, "errno", None) == errno.ENAMETOOLONG:
+            name = str(getattr(error, "filename", None) or "a path")
+            raise UsageError(f"{name[:SHOWN]}... is longer than a name may be; check the path") from error
         told = _told(error)
         if told is None:
             raise

@@ -271,7 +271,7 @@ def test_predict_as_a_table(here, frostline):
     header, line, row = out.splitlines()
     assert header.split() == ["picture", "prediction"]
     assert set(line) == {"-", " "}
-    assert re.fullmatch(r"shapes/red/1\.png  \w+ [\d.]+%  \w+ [\d.]+%", row)
+    assert re.fullmatch(r"shapes/red/1\.png  (unsure: )?\w+ [\d.]+%  \w+ [\d.]+%", row)
 
 
 def test_predict_as_csv(here, frostline):
@@ -296,6 +296,60 @@ def test_predict_as_json_with_a_damaged_picture(here, frostline, tmp_path):
     assert (len(good["top"]), good["error"]) == (1, None)
     assert set(good["top"][0]) == {"class", "probability"}
     assert err.startswith(f"warning: {tmp_path / 'p' / 'bad.png'} could not be read: ")
+
+
+def test_predict_to_a_file_sorts_and_shows_where_it_looked(here, frostline, tmp_path):
+    flags = [
+        "--out",
+        tmp_path / "a.csv",
+        "--sort-into",
+        tmp_path / "sorted",
+        "--copies",
+        "--heat-maps",
+        tmp_path / "heat",
+    ]
+    code, out, err = frostline("predict", "run", "shapes/r*d", "shapes/blue/3.png", "--threshold", "0.6", *flags)
+    assert (code, err) == (0, "")
+    assert out.startswith(f"wrote {tmp_path / 'a.csv'}: 13 pictures, ")
+    with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 13
+    for row in rows:
+        assert (row["unsure"] == "true") == (float(row["p1"]) < 0.6)
+        folder = tmp_path / "sorted" / ("unsure" if row["unsure"] == "true" else row["top1"])
+        assert any(path.read_bytes() == Path(row["path"]).read_bytes() for path in folder.iterdir())
+    assert len(list((tmp_path / "heat").iterdir())) == 13
+
+
+def test_a_card_of_a_run(here, frostline):
+    code, out, _ = frostline("info", "run")
+    assert code == 0
+    metrics = json.loads(Path("run/metrics.json").read_text("utf-8"))
+    assert f"accuracy {metrics['test']['accuracy']:.1%} (" in out
+    code, out, _ = frostline("info", "run/weights/best.safetensors", "--format", "json")
+    facts = json.loads(out)["facts"]
+    assert (code, facts["accuracy"]["val"]) == (0, metrics["val"]["accuracy"])
+    assert facts["interval"]["test"] == metrics["test"]["interval"]
+    assert facts["plan"].startswith("head:")
+    code, out, _ = frostline("info", "run", "--format", "markdown")
+    assert out.startswith("---\nlibrary_name: frostline\n")
+
+
+@pytest.mark.slow
+def test_export_checks_the_run_on_its_own_validation_pictures(here, frostline, tmp_path):
+    code, out, err = frostline("export", "run", "--format", "torch", "--out", tmp_path / "m.pt2")
+    assert code == 0, err
+    count = json.loads(Path("run/metrics.json").read_text("utf-8"))["counts"]["val"]
+    assert f"checked on {count} pictures: probabilities differ by 0 at most" in out or "e-0" in out
+    assert {path.name for path in tmp_path.iterdir()} >= {"m.pt2", "m.md", "m.example.py"}
+
+
+def test_damaged_metrics_are_told(here, frostline, tmp_path):
+    shutil.copytree("run", tmp_path / "run")
+    (tmp_path / "run" / "metrics.json").write_text("{", encoding="utf-8")
+    code, _, err = frostline("report", tmp_path / "run")
+    assert (code, one_line(err)) == (2, True)
+    assert "metrics.json is damaged" in err
 
 
 def test_predict_fails_where_no_picture_can_be_read(here, frostline, tmp_path):
@@ -520,6 +574,17 @@ OTHER_WRONG = {
     "summary model": (["summary", "vgg99"], "no network is called 'vgg99'"),
     "summary input": (["summary", "resnet18", "--input", "3x32x64"], "--input '3x32x64' is not understood"),
     "summary no input": (["summary", "resnet18", "--input", "3x0x0"], "3x0x0"),
+    "a name too long": (["evaluate", "x" * 300], f"{'x' * 60}... is longer than a name may be"),
+    "export format": (["export", "run", "--format", "tflite"], "--format 'tflite' is not known"),
+    "export of a bundle": (
+        ["export", "run/weights/best.safetensors", "--format", "torch"],
+        "give labelled ones with --data",
+    ),
+    "no card": (["info", "shapes"], "no model at shapes"),
+    "answers' ending": (["predict", "run", "shapes/red/1.png", "--out", "a.xls"], "--out a.xls has no known ending"),
+    "answers' folder": (["predict", "run", "shapes/red/1.png", "--out", "none/a.csv"], "cannot write --out none/a.csv"),
+    "parquet on a screen": (["predict", "run", "shapes/red/1.png", "--format", "parquet"], "give --out FILE.parquet"),
+    "no match": (["predict", "run", "shapes/*.tif"], "no file matches shapes/*.tif"),
     "limit": (["cache", "prune", "--limit", "much"], "size 'much' is not understood"),
     "foreign bundle": (["predict", "run/state/state.safetensors", "shapes/red/1.png"], "state.safetensors"),
 }

@@ -1,10 +1,11 @@
 import errno
 import os
+from pathlib import Path
 
 import pytest
 import torch
 
-from frostline.errors import LimitError
+from frostline.errors import LimitError, UsageError
 from frostline.limits import naming_limits
 
 
@@ -39,3 +40,8 @@ def test_other_errors_pass(error):
     with pytest.raises(type(error)) as caught, naming_limits():
         raise error
     assert caught.value is error
+
+
+def test_a_path_that_is_too_long_is_wrong_use():
+    with pytest.raises(UsageError, match=r"x{60}\.\.\. is longer than a name may be"), naming_limits():
+        Path("x" * 5000).read_bytes()

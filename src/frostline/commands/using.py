@@ -62,6 +62,8 @@ def predict(
     watched = _Watched(model, targets, topk, threshold, sort_into, copies)
     if out:
         save_answers(watched, chosen, min(topk, len(model.classes)), out)
+        unsure = sum(one.unsure for one in watched.kept)
+        show(f"wrote {out}: {len(watched.kept)} pictures, {unsure} of them unsure")
     else:
         write_answers(watched, chosen, min(topk, len(model.classes)), sys.stdout)
     if heat_maps:

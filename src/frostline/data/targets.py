@@ -40,6 +40,8 @@ class Targets:
     def find(cls, words: Iterable[str]) -> "Targets":
         """Find what words stand for, in their order; those of a folder or a pattern in natural order.
 
+        A pattern stands for the files that match it; where none does, for the pictures in the folders that match.
+
         Args:
             words: each a file, a folder, a pattern with * ? or [], a .csv or .parquet file with a column `path`, an
                 address of a picture (http or https), or -, which stands for the lines of standard input.
@@ -84,10 +86,11 @@ def _pictures_below(folder: Path) -> list[str]:
 
 
 def _matches(pattern: str) -> list[str]:
-    found = [path for path in glob.glob(pattern, recursive=True) if Path(path).is_file()]
+    found = sorted(glob.glob(pattern, recursive=True), key=natural_key)
+    files = [path for path in found if Path(path).is_file()]
     if not found:
         raise DataError(f"no file matches {pattern}; check the pattern, or quote it for the shell")
-    return sorted(found, key=natural_key)
+    return files or [path for folder in found for path in _pictures_below(Path(folder))]
 
 
 def _is_hidden(file: Path, root: Path) -> bool:

@@ -84,6 +84,15 @@ def load_state(path: Path) -> State:
         facts, tensors = read_sealed(path, kind="state", newest=FORMAT)
     except BundleError as error:
         raise BundleError(f"cannot resume: {error}; or remove the file to start the run anew") from None
+    try:
+        return _state(facts, tensors)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(
+            f"cannot resume: {path} is not the state of a training ({error}); remove the file to start the run anew"
+        ) from None
+
+
+def _state(facts: Mapping[str, Any], tensors: Tensors) -> State:
     groups: dict[str, Tensors] = {group: {} for group in GROUPS}
     for name, tensor in tensors.items():
         group, _, key = name.partition(":")

@@ -36,6 +36,7 @@ def test_a_file_is_taken_whatever_its_name(folder):
 
 def test_patterns(folder):
     assert paths(folder / "*" / "*.png") == [str(folder / "a/2.png"), str(folder / "b/1.png")]
+    assert paths(folder / "[ab]") == [str(folder / "a/2.png"), str(folder / "a/10.jpg"), str(folder / "b/1.png")]
     assert paths(folder / "**" / "1*.[jp]*g") == [str(folder / "a/10.jpg"), str(folder / "b/1.png")]
 
 

@@ -180,3 +180,18 @@ def test_a_state_of_an_earlier_format_is_read_with_what_was_meant_then(tmp_path)
     )
     with pytest.raises(AttributeError):
         again.stage = 2
+
+
+@pytest.mark.parametrize(
+    ("facts", "tensors"),
+    [
+        ({}, {}),
+        ({"stage": 1, "epoch": 3, "frozen": "f", "choice": "ram", "history": [1]}, {}),
+        ({"stage": 1, "epoch": 3, "frozen": "f", "choice": "ram", "history": History().to_json()}, {"other:a": 1.0}),
+    ],
+)
+def test_a_sealed_file_that_lacks_what_a_state_has_is_refused(tmp_path, facts, tensors):
+    path = tmp_path / "state.safetensors"
+    sealed.write_sealed(path, {k: torch.tensor(v) for k, v in tensors.items()}, facts, kind="state", version=1)
+    with pytest.raises(BundleError, match=r"is not the state of a training .*; remove the file"):
+        load_state(path)
