@@ -129,8 +129,8 @@ def _generated(kind, name, page, language):
         case "whole":
             return LINK.sub(lambda match: _link(match, name), (ROOT / name).read_text(encoding="utf-8"))
         case "further commands":
-            told = set(re.findall(r"^<!-- flags (\S+) -->$", page, re.MULTILINE))
-            left = [name for name in commands() if name.replace(" ", "_") not in told]
+            told = set(re.findall(r"^## (.+)$", page, re.MULTILINE))
+            left = [name for name in commands() if name not in told]
             return "\n\n".join(further(name, language) for name in left)
         case "notebook":
             return notebook(ROOT / DOCS / name)
@@ -157,7 +157,7 @@ def commands():
 def further(name, language):
     """A section on a command that the page does not tell of."""
     command = commands()[name]
-    return f"## frostline {name}\n\n{command.help}\n\n{flags_table(command, name.replace(' ', '_'), language)}"
+    return f"## {name}\n\n{command.help}\n\n{flags_table(command, name.replace(' ', '_'), language)}"
 
 
 def flags_table(command, name, language):
@@ -179,7 +179,12 @@ def _row(param, name, language):
     if allowed and "|" in allowed:
         shown += " " + " ".join(f"`{choice}`" for choice in allowed.split("|"))
     meaning = meaning if language == "en" else CHINESE.get(f"{name}.{param.name}") or CHINESE.get(param.name) or meaning
-    return f"| {shown} | {f'`{default}`' if default else ''} | {meaning.replace('|', '&#124;')} |"
+    return f"| {shown} | {f'`{default}`' if default else ''} | {_plain(meaning)} |"
+
+
+def _plain(text):
+    """Text in which nothing is taken for a link or a mark."""
+    return re.sub(r"[\[\]|*_<>`]", lambda match: f"&#{ord(match[0])};", text)
 
 
 def _default(param):
