@@ -1,7 +1,7 @@
 # Commands for those who work on frostline. PYTHON is the interpreter of the virtual environment to use.
 PYTHON ?= python
 
-.PHONY: check format lint types fast test faults
+.PHONY: check format lint types fast test faults docs site
 
 check: format lint types fast
 
@@ -24,3 +24,10 @@ test:
 faults:
 	FROSTLINE_FAULTS=full $(PYTHON) -m pytest -q tests/faults tests/e2e/test_resume.py
 	$(PYTHON) benchmarks/faults/kills.py
+
+# The documentation site, in English and Chinese: built into build/site, or served while pages are written.
+docs:
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict
+
+site:
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs serve

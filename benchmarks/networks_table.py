@@ -227,6 +227,8 @@ def as_markdown(rows: list[dict[str, Any]], versions: dict[str, str]) -> str:
     lines = [
         "# Networks",
         "",
+        "[中文](networks.zh.md)",
+        "",
         f"{sound} of {len(rows)} networks can be traced and split, with the same outputs as the whole network. "
         "Written by `python benchmarks/networks_table.py`",
         f"with {', '.join(f'{name} {number}' for name, number in versions.items())}, on a CPU in float32.",

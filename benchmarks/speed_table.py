@@ -1,4 +1,4 @@
-"""Put the speed measurements into docs/performance.md, as one table between comments; can be run again.
+"""Put the speed measurements into docs/performance.md and its Chinese page, as one table; can be run again.
 
 python benchmarks/speed_table.py
 """
@@ -10,17 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import measure
+from speed_words import in_chinese
 
-PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
+DOCS = Path(__file__).parent.parent / "docs"
 SLOT = re.compile(r"(<!-- speed -->).*?(<!-- / -->)", re.DOTALL)
-HEAD = "| what | measured | beside it | accuracy | script and result |\n| --- | --- | --- | --- | --- |\n"
+HEAD = ("what", "measured", "beside it", "accuracy", "script and result")
 
 
 def main() -> None:
-    """Fill the page."""
-    table = HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows())
-    text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(SLOT.sub(lambda slot: f"{slot[1]}\n{table}{slot[2]}", text), encoding="utf-8")
+    """Fill the pages."""
+    cells = [HEAD, ("---",) * len(HEAD), *rows()]
+    fill(DOCS / "performance.md", cells)
+    fill(DOCS / "performance.zh.md", [tuple(map(in_chinese, row)) for row in cells])
+
+
+def fill(page: Path, cells: list[tuple[str, ...]]) -> None:
+    """Put a table into a page."""
+    table = "".join(f"| {' | '.join(row)} |\n" for row in cells)
+    text = page.read_text(encoding="utf-8")
+    page.write_text(SLOT.sub(lambda slot: f"{slot[1]}\n{table}{slot[2]}", text), encoding="utf-8")
 
 
 def rows() -> Iterator[tuple[str, str, str, str, str]]:

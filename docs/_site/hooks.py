@@ -61,7 +61,7 @@ def _without(nav, left_out):
     """A navigation without some pages, and without sections that are empty then."""
     kept = []
     for item in nav:
-        (title, inside), = item.items()
+        ((title, inside),) = item.items()
         inside = _without(inside, left_out) if isinstance(inside, list) else inside
         if inside and inside not in left_out if isinstance(inside, str) else inside:
             kept.append({title: inside})

@@ -1,53 +1,18 @@
 """The tutorials' pages: their commands run, both languages hold the same, their links lead somewhere."""
 
-import re
-import shlex
-import shutil
-import signal
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from pages import DOCS, ROOT, chinese, commands, figures, links, once, option, smaller
 
-from frostline import cli
-from frostline.recipes.catalog import load_recipe, recipe_names
+from frostline.recipes.catalog import recipe_names
 
-ROOT = Path(__file__).parents[2]
-PAGES = ROOT / "docs" / "tutorials"
+PAGES = DOCS / "tutorials"
 TABLE = PAGES / "results.md"
 """Written by a benchmark, in English alone."""
 ENGLISH = sorted(page for page in PAGES.glob("*.md") if not page.name.endswith(".zh.md") and page != TABLE)
-SMALL = "--image-size 32 --weights none --batch-size 8 --workers 0 --device cpu --precision fp32 --feature-cache ram"
 QUICK = {"cifar10-best", "hymenoptera-resnet18-frozen"}
-SHAPES = ("circle", "square", "stripes")
-NAMED = {"cifar10": "./cifar10", "fashion-mnist": "./fashion-mnist"}
-"""Named sets, and the folders of drawn pictures that stand in for them."""
-
-
-def commands(page):
-    """The frostline commands of a page, each as its words; what stands behind # is left out."""
-    blocks = re.findall(r"^```bash\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    lines = [line for block in blocks for line in block.splitlines() if line.startswith("frostline ")]
-    return [tuple(shlex.split(line, comments=True)) for line in lines]
-
-
-def chinese(page):
-    return page.with_name(f"{page.stem}.zh.md")
-
-
-def figures(page):
-    """What the benchmarks put into a page, by the name that stands before it."""
-    text = page.read_text(encoding="utf-8")
-    return {key: value.strip() for key, value in re.findall(r"<!-- ([\w.-]+) -->(.*?)<!-- / -->", text, re.DOTALL)}
-
-
-def option(words, name):
-    return words[words.index(name) + 1] if name in words else None
-
-
-def once(found):
-    return list(dict.fromkeys(found))
 
 
 ALL = once(words for page in ENGLISH for words in commands(page))
@@ -56,52 +21,6 @@ TRAINED = {
 }
 """The first training of each recipe."""
 ABOUT_NO_RUN = [words for words in ALL if words[1] in {"recipes", "summary", "plan"}]
-
-
-def smaller(words):
-    """A command on drawn pictures with small settings, one epoch a stage."""
-    words = [NAMED.get(word, word) for word in words[1:]]
-    recipe = load_recipe(option(words, "--recipe"))
-    settings = recipe.settings
-    stages = ", ".join(f"{stage.split(':')[0]}:1@1e-3" for stage in settings["stages"].split(","))
-    own = [] if settings["model"] == "efficientnet_lite0" else ["--width", "0.125"]
-    size = ["--resize", "36"] if isinstance(settings.get("resize"), int) else []
-    return [*words, *shlex.split(SMALL), "--stages", stages, *own, *size]
-
-
-@pytest.fixture
-def pictures(tmp_path, make_shapes):
-    """What the pages' commands name, in the working folder."""
-    for number, (folder, count) in enumerate(
-        {
-            **{"photos": 20, "hymenoptera_data/train": 8, "hymenoptera_data/val": 3},
-            **{"cifar10/train": 20, "cifar10/test": 3, "fashion-mnist/train": 20, "fashion-mnist/test": 3},
-        }.items()
-    ):
-        for shape in SHAPES:
-            make_shapes(tmp_path / folder / shape, shape, count, seed=number, side=32)
-    shutil.copy(next((tmp_path / "photos" / "circle").iterdir()), tmp_path / "new.jpg")
-
-
-@pytest.fixture
-def frostline(monkeypatch, capsys):
-    """Run the command line in this process; gives exit code, stdout and stderr."""
-    handler = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("os.fsync", lambda _: None)
-
-    def run(words):
-        monkeypatch.setattr(sys, "argv", ["frostline", *words])
-        capsys.readouterr()
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as error:
-            code = error.code
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    yield run
-    signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +80,6 @@ def test_every_chinese_page_has_an_english_one():
     "page", [*sorted(PAGES.glob("*.md")), ROOT / "README.md", ROOT / "README.zh.md"], ids=lambda page: page.name
 )
 def test_links_lead_somewhere(page):
-    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
-    inside = [link.partition("#")[0] for link in links if not re.match(r"[a-z]+:|#", link)]
+    inside = [link.partition("#")[0] for link in links(page) if not link.startswith("#")]
     assert inside or page == TABLE
     assert [link for link in inside if not (page.parent / link).exists()] == []
