@@ -119,7 +119,8 @@ def _unlink_folders(text, path):
 def _drawing(path, words):
     """An SVG in the page itself, so that it takes the colours of the page."""
     svg = (ROOT / path).read_text(encoding="utf-8")
-    return svg.replace("<svg ", f'<svg class="drawing" role="img" aria-label="{words}" ', 1)
+    named = svg.replace("<svg ", f'<svg class="drawing" role="img" aria-label="{words}" ', 1)
+    return f"<figure>\n{named.strip()}\n</figure>"
 
 
 def _generated(kind, name, page, language):
