@@ -50,6 +50,8 @@ def on_files(files, *, config):
 def on_page_markdown(markdown, *, page, config, files):
     """Fill in what is generated, and turn links into those of the site."""
     path = f"{DOCS}/{page.file.src_uri}"
+    if path.startswith(f"{DOCS}/adr/"):
+        page.meta["search"] = {"boost": 0.3}  # below the pages that tell how to use it
     language = _language(config)
     text = LANGUAGE_LINK.sub("", markdown)
     text = DRAWING.sub(lambda match: _drawing(posixpath.join(posixpath.dirname(path), match[2]), match[1]), text)

@@ -93,9 +93,7 @@ def test_nothing_is_loaded_from_another_host(site, pages):
 
 def test_what_is_generated_is_there(site):
     commands = (site / "commands.html").read_text(encoding="utf-8")
-    assert all(
-        flag in commands for flag in ("--feature-cache", "--topk", "--limit", "--version") if flag != "--version"
-    )
+    assert all(f"<code>{flag}</code>" in commands for flag in ("--feature-cache", "--topk", "--limit"))
     assert "--feature-cache" in (site / "zh" / "commands.html").read_text(encoding="utf-8")
     assert 'id="frostline.api.train"' in (site / "python.html").read_text(encoding="utf-8")
     assert 'class="drawing"' in (site / "idea.html").read_text(encoding="utf-8")
