@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pages import DOCS, ROOT, blocks, chinese, commands, figures, lines_of_bash, numbers, smaller, table_rows
+from pages import DOCS, ROOT, SMALL, blocks, chinese, commands, figures, lines_of_bash, numbers, smaller, table_rows
 
 from frostline.config import TrainConfig
 from frostline.files import RunFolder
@@ -16,7 +16,7 @@ ENGLISH = [page for page in sorted(DOCS.glob("*.md")) if not page.name.endswith(
 ENGLISH_ALONE = {"changelog.md", "security.md"}
 """Files of the repository, shown whole."""
 TRANSLATED = [*(page for page in ENGLISH if page.name not in ENGLISH_ALONE), ROOT / "README.md"]
-NOT_RUN = ("pip ", "python3 -m venv ", "make ", "docker ", "curl ", "frostline serve ")
+NOT_RUN = ("pip ", "python3 -m venv ", "make ", "docker ", "curl ", "torchrun ", "frostline serve ")
 """How lines begin that set things up, or do not end."""
 WITH_COMMANDS = [page for page in TRANSLATED if commands(page)]
 WITH_PYTHON = [page for page in TRANSLATED if blocks(page, "python")]
@@ -38,6 +38,7 @@ def test_the_commands_of_a_page_run(page, files, frostline):
     for words in commands(page):
         if " ".join(words).startswith(NOT_RUN):
             continue
+        train_what_is_named(words, frostline)
         code, out, err = frostline(smaller(words))
         assert code == 0, (words, err)
         assert out, words
@@ -45,12 +46,23 @@ def test_the_commands_of_a_page_run(page, files, frostline):
 
 
 @pytest.mark.parametrize("page", some_slow(WITH_PYTHON))
-def test_the_code_of_a_page_runs(page, files):
+def test_the_code_of_a_page_runs(page, files, frostline):
     names = {}
     for text in blocks(page, "python"):
+        train_what_is_named(re.split(r"[\"']", text), frostline)
         exec(compile(text, f"{page.name}, a block of code", "exec"), names)
     if page.stem == "formats":
         check_what_a_run_leaves(page, names["run"])
+
+
+def train_what_is_named(words, frostline):
+    """Make the runs that a command reads and no earlier one has written."""
+    if "train" in words[:2]:
+        return
+    for run in {match[0] for word in words if (match := re.match(r"runs/[\w.-]+", word))}:
+        if not Path(run).exists():
+            code, _, err = frostline(["train", "photos/", "--stages", "head:1", *SMALL, "--out", run])
+            assert code == 0, err
 
 
 def check_what_a_run_leaves(page, run):
@@ -95,7 +107,7 @@ def test_every_file_of_a_run_is_told(tmp_path):
 @pytest.mark.parametrize("page", [*TRANSLATED, *map(chinese, TRANSLATED)], ids=lambda page: page.name)
 def test_blocks_are_of_a_kind_that_is_tried(page):
     kinds = re.findall(r"^```(\S+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    assert set(kinds) <= {"bash", "python", "yaml", "json"}
+    assert set(kinds) <= {"bash", "python", "yaml", "json", "text", "dockerfile"}
     assert [line for line in lines_of_bash(page) if not line.startswith(("frostline ", *NOT_RUN))] == []
     for text in blocks(page, "yaml"):
         assert isinstance(yaml.safe_load(text), dict)
@@ -130,8 +142,8 @@ def test_every_chinese_page_has_an_english_one():
 
 @pytest.mark.parametrize("page", TRANSLATED, ids=named)
 def test_pages_name_each_other_in_the_other_language(page):
-    assert f"[中文]({chinese(page).name})" in page.read_text(encoding="utf-8").split("\n")
-    assert f"[English]({page.name})" in chinese(page).read_text(encoding="utf-8").split("\n")
+    assert f"\n[中文]({chinese(page).name})" in page.read_text(encoding="utf-8")
+    assert f"\n[English]({page.name})" in chinese(page).read_text(encoding="utf-8")
 
 
 def test_the_drawing_is_the_same_in_both_languages():
