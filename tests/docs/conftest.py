@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from frostline import cli, pipeline, quickstart
+from frostline import assess, cli, inspection, pipeline, predictor, prepare, quickstart
 
 SHAPES = ("circle", "square", "stripes")
 OF_TUTORIALS = {
@@ -27,7 +27,14 @@ def pictures(tmp_path, make_shapes):
 
 
 @pytest.fixture
-def files(tmp_path, make_shapes, monkeypatch):
+def one_process(monkeypatch):
+    """Decode in this process: starting others takes longer than a few pictures do."""
+    for module in (assess, inspection, predictor, prepare):
+        monkeypatch.setattr(module, "default_workers", lambda: 0)
+
+
+@pytest.fixture
+def files(tmp_path, make_shapes, monkeypatch, one_process):
     """What the commands and blocks of the other pages name, in the working folder; drawing is tried elsewhere."""
     for name in ("plot_curves", "plot_confusion", "_plot_first_batch", "write_report"):
         monkeypatch.setattr(pipeline, name, lambda *_: None)

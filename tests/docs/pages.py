@@ -12,6 +12,8 @@ DOCS = ROOT / "docs"
 SMALL = shlex.split("--image-size 32 --batch-size 8 --workers 0 --device cpu --precision fp32 --feature-cache ram")
 NAMED = {"cifar10": "./cifar10", "fashion-mnist": "./fashion-mnist"}
 """Named sets, and the folders of drawn pictures that stand in for them."""
+OF_A_KIND = {"timm:convnext_tiny": "timm:convnext_atto"}
+"""Large networks, and small ones with parts of the same names."""
 OWN = re.compile(r"(vgg|resnet(18|34)$|smallnet$)")
 """Networks that `--width` makes narrower."""
 
@@ -74,6 +76,7 @@ def once(found):
 def smaller(words):
     """A command as arguments, training on drawn pictures with small settings, one epoch a stage."""
     words = [NAMED.get(word, word) for word in words[1:]]
+    words = [OF_A_KIND.get(word, word) for word in words]
     if words[0] not in {"train", "plan"}:
         return words
     name = option(words, "--recipe")
@@ -93,6 +96,11 @@ def smaller(words):
         added += ["--weights", "none"]
     added += ["--resize", "36"] if isinstance(settings.get("resize"), int) else []
     return [*words, *SMALL, *added]
+
+
+def smaller_code(text):
+    """Code with a narrower network of ours."""
+    return text.replace('model="resnet18"', 'model="resnet18", width=0.125')
 
 
 def _short(stage):
