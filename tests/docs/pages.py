@@ -68,6 +68,14 @@ def option(words, name):
     return words[words.index(name) + 1] if name in words else None
 
 
+def without_out(words):
+    """A command without the place of what it writes; one that goes on with a run needs it."""
+    if "--out" not in words or "--resume" in words:
+        return words
+    place = words.index("--out")
+    return words[:place] + words[place + 2 :]
+
+
 def once(found):
     """Without what came before."""
     return list(dict.fromkeys(found))
@@ -83,6 +91,8 @@ def smaller(words):
     if name is None and "--resume" in words:
         return words  # the settings of the run that it goes on with
     settings = load_recipe(name).settings if name else {}
+    if "--folds" in words:
+        words[words.index("--folds") + 1] = "2"
     if "--budget" in words:
         words[words.index("--budget") + 1] = "2s"
         return [*words, *SMALL]

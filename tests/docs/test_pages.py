@@ -20,6 +20,7 @@ from pages import (
     smaller,
     smaller_code,
     table_rows,
+    without_out,
 )
 
 from frostline.config import TrainConfig
@@ -34,8 +35,8 @@ NOT_RUN = ("pip ", "python3 -m venv ", "make ", "docker ", "curl ", "torchrun ",
 WITH_COMMANDS = [page for page in TRANSLATED if commands(page)]
 WITH_PYTHON = [page for page in TRANSLATED if blocks(page, "python")]
 QUICK = {"formats"}
-FIRST_ON = {words: page for page in reversed(WITH_COMMANDS) for words in commands(page)}
-"""The page on which a command is tried: the first that has it."""
+FIRST_ON = {without_out(words): page for page in reversed(WITH_COMMANDS) for words in commands(page)}
+"""The page on which a command is tried: the first that has it, whatever its --out."""
 TINY = [*SMALL, "--model", "resnet18", "--width", "0.125", "--weights", "none", "--stages", "head:1"]
 
 
@@ -52,7 +53,7 @@ def test_the_commands_of_a_page_run(page, files, frostline):
     for text in blocks(page, "yaml"):
         Path("settings.yaml").write_text(text, encoding="utf-8")
     for words in commands(page):
-        if " ".join(words).startswith(NOT_RUN) or FIRST_ON[words] != page:
+        if " ".join(words).startswith(NOT_RUN) or FIRST_ON[without_out(words)] != page:
             continue
         train_what_is_named(words, frostline)
         code, out, err = frostline(smaller(words))
@@ -73,7 +74,7 @@ def test_the_code_of_a_page_runs(page, files, frostline):
 
 def train_what_is_named(words, frostline):
     """Make the runs that a command reads and no earlier one has written."""
-    if {"train", "quickstart"} & set(words[:2]):
+    if {"train", "quickstart"} & set(words[:2]) and "--resume" not in words:
         return
     for run in {match[0] for word in words if (match := re.match(r"runs/[\w.-]+", word))}:
         if not Path(run).exists():
