@@ -52,7 +52,7 @@ def on_page_markdown(markdown, *, page, config, files):
     path = f"{DOCS}/{page.file.src_uri}"
     if path.startswith(f"{DOCS}/adr/"):
         page.meta["search"] = {"boost": 0.3}  # below the pages that tell how to use it
-    language = _language(config)
+    language = config.theme["language"]
     text = LANGUAGE_LINK.sub("", markdown)
     text = DRAWING.sub(lambda match: _drawing(posixpath.join(posixpath.dirname(path), match[2]), match[1]), text)
     text = MARK.sub(lambda match: _generated(match[1], match[2], text, language), text)
@@ -64,14 +64,13 @@ def _without(nav, left_out):
     kept = []
     for item in nav:
         ((title, inside),) = item.items()
-        inside = _without(inside, left_out) if isinstance(inside, list) else inside
-        if inside and inside not in left_out if isinstance(inside, str) else inside:
+        if isinstance(inside, list):
+            inside = _without(inside, left_out)
+        elif inside in left_out:
+            continue
+        if inside:
             kept.append({title: inside})
     return kept
-
-
-def _language(config):
-    return config.theme["language"]
 
 
 def _in_site(path):
