@@ -59,6 +59,9 @@ def arguments() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--what", help="DATA as the table calls it (default: the folder's name)")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--from", dest="runs", type=Path, nargs="+", default=[], help="finished runs to read instead")
+    parser.add_argument(
+        "--timed", type=int, help="so many of the first runs count for time; the rest ran beside others"
+    )
     parser.add_argument("--loop", help="system of tutorial_loops.py")
     parser.add_argument("--loop-weights", type=Path)
     parser.add_argument("--loop-data", type=Path)
@@ -114,13 +117,15 @@ def summarise(
     options: argparse.Namespace, flags: list[str], runs: list[dict[str, Any]], loops: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """Means and ranges of accuracy, medians of time, the ratio of medians."""
-    seconds = measure.median([run["seconds"] for run in runs])
-    speed = measure.median([value for run in runs for value in run["images_per_second"]])
+    timed = runs[: options.timed]
+    seconds = measure.median([run["seconds"] for run in timed])
+    speed = measure.median([value for run in timed for value in run["images_per_second"]])
     result: dict[str, Any] = {
         "what": options.recipe,
         "data": options.what or Path(options.data).name,
         "flags": measure.shown(flags),
         "n": len(runs),
+        "timed": len(timed),
         **{name: spread([run[name] for run in runs]) for name in ("val", "test", "train")},
         "seconds": seconds,
         "images_per_second": speed,
