@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from frostline.columns import printable
-from frostline.commands import cache, judging, lookup, training, using
+from frostline.commands import cache, judging, lookup, serving, training, using
 from frostline.commands.flags import show
 from frostline.errors import FrostlineError, UsageError
 from frostline.limits import naming_limits
@@ -30,7 +30,7 @@ app = typer.Typer(
 COMMANDS = (
     *(training.train, training.plan, training.quickstart),
     *(judging.evaluate, judging.report, judging.compare, judging.inspect),
-    *(using.predict, using.info, using.export),
+    *(using.predict, using.info, using.export, serving.serve),
     *(lookup.import_weights, lookup.recipes, lookup.summary),
 )
 for command in COMMANDS:

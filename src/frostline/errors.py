@@ -8,7 +8,8 @@
     |   |-- WeightsError           a weights file does not fit: names the keys and both shapes
     |   `-- PlanError              a stage cannot be carried out: names it, lists what exists
     |-- DecodeError                one picture cannot be read: why (caught; the picture is left out)
-    |   `-- RefusedError           it is sound, but not allowed: too large, or of another format
+    |   `-- RefusedError           it is sound, but not allowed: of another format, or
+    |       `-- TooLargeError      of too many pixels
     |-- CacheError                 the activation store cannot be used
     |-- BundleError                a model file or a run folder is damaged or foreign
     |-- ExportError              an exported file does not say what the model says, or cannot be made
@@ -57,6 +58,10 @@ class DecodeError(FrostlineError):
 
 class RefusedError(DecodeError):
     """One picture may be sound but is not allowed: too many pixels, another format, values of unknown range."""
+
+
+class TooLargeError(RefusedError):
+    """One picture has more pixels than are allowed."""
 
 
 class CacheError(FrostlineError):

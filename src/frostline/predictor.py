@@ -20,7 +20,7 @@ from frostline.data.views import CENTRED
 from frostline.errors import BundleError
 from frostline.evaluation.heatmaps import heat_maps
 from frostline.files import RunFolder, default_cache_dir
-from frostline.hardware import Single, put_on
+from frostline.hardware import Single, precision_name, put_on
 from frostline.network.build import Network
 from frostline.network.cuts import Traced
 
@@ -70,11 +70,40 @@ class Predictor:
         self._network = model.network
         self._traced: Traced | None = None
         self._wanted = engine
+        self._settled: Engine | None = None
         computer = Single(device, precision)
         logits = _Logits(model.network)
         put_on(logits, computer.device)
         self.module = logits.network
         self._plain = TorchEngine(logits.eval(), self.preprocess, computer)
+
+    @property
+    def network_name(self) -> str:
+        """As `--model` calls it."""
+        return self._network.spec.model
+
+    @property
+    def precision(self) -> str:
+        """It computes in fp32 or bf16."""
+        return precision_name(self._plain.fabric)
+
+    def settle(self, pixels: Tensor, count: int) -> str:
+        """Choose one engine for all pictures to come, so that none of them waits for it.
+
+        Args:
+            pixels: uint8 (batch, channels, size, size) to try it on.
+            count: pictures to expect.
+
+        Returns:
+            The engine with its version.
+
+        Raises:
+            ConfigError: as for `choose_engine`.
+            CacheError: the engine that was asked for cannot compute this network.
+        """
+        self._settled = self._engine(pixels, count)
+        next(self._logits([pixels], self._settled))
+        return self._settled.name
 
     def predict(
         self,
@@ -191,6 +220,8 @@ class Predictor:
             yield torch.stack(logits).mean(dim=0).cpu()
 
     def _engine(self, pixels: Tensor, count: int) -> Engine:
+        if self._settled is not None:
+            return self._settled
         views = count * len(self.views)
         if self._wanted == "auto" and views < WORTH_ENGINE:
             return self._plain

@@ -15,7 +15,7 @@ from PIL import (
 )
 
 from frostline.data.damage import hidden_damage
-from frostline.errors import ConfigError, DecodeError, RefusedError
+from frostline.errors import ConfigError, DecodeError, RefusedError, TooLargeError
 
 ALLOWED = "JPEG, PNG, WebP, BMP, TIFF, GIF"
 
@@ -126,7 +126,7 @@ def _from_bytes(content: bytes, max_pixels: int, shorter: int | None) -> Image.I
     except UnidentifiedImageError as error:
         raise _unidentified(content, kind) from error
     except Image.DecompressionBombError as error:
-        raise RefusedError(_reason(kind or "picture", error)) from error
+        raise TooLargeError(_reason(kind or "picture", error)) from error
     except DECODER_ERRORS as error:
         raise DecodeError(_reason(kind or "picture", error)) from error
 
@@ -156,7 +156,7 @@ def _silence_pillow() -> None:
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
-        raise RefusedError(f"{width}x{height} pixels are more than the {max_pixels:,} allowed; scale the picture down")
+        raise TooLargeError(f"{width}x{height} pixels are more than the {max_pixels:,} allowed; scale the picture down")
     if width * height == 0:
         raise RefusedError(f"{width}x{height} pixels: the picture is empty")
 
