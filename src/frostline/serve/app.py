@@ -125,7 +125,15 @@ def _add_model(app: FastAPI, service: Service, about: About) -> None:
         response_model=Answer,
         responses=problems(400, 401, 403, 408, 413, 415, 422, 429, 503, 504),
         openapi_extra=_body(
-            {"pictures": {"type": "array", "items": _PICTURE, "maxItems": settings.max_pictures}}, "pictures"
+            {
+                "pictures": {
+                    "type": "array",
+                    "items": _PICTURE,
+                    "minItems": 1,
+                    "description": f"at most {settings.max_pictures}",
+                }
+            },
+            "pictures",
         ),
         summary="Name what is in pictures.",
     )
@@ -138,11 +146,13 @@ def _add_model(app: FastAPI, service: Service, about: About) -> None:
 
 
 def _add_corrections(app: FastAPI, service: Service, corrections: Corrections) -> None:
+    classes = list(service.predictor.classes)
+
     @app.post(
         "/v1/corrections",
         response_model=Kept,
         responses=problems(400, 401, 403, 408, 413, 415, 422, 429, 503, 504, 507),
-        openapi_extra=_body({"picture": _PICTURE, "class": {"type": "string"}}, "picture", "class"),
+        openapi_extra=_body({"picture": _PICTURE, "class": {"enum": classes}}, "picture", "class"),
         summary="Save a picture with its right class.",
     )
     async def correct(request: Request) -> Response:
