@@ -154,6 +154,9 @@ def test_a_broken_request_is_answered_or_dropped_and_the_next_served(start):
     with socket.create_connection((host, port)) as opened:
         opened.sendall(half)
     assert server.ask(encoded()).status_code == 200
+    code, _, err = server.stop()
+    assert code == 0
+    assert "Traceback" not in err
 
 
 def test_an_address_in_use_is_one_line(start, bundle):

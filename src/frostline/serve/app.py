@@ -11,9 +11,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from frostline.serve.answers import About, Answer, Kept, State, problems
+from frostline.serve.batcher import NetworkFailed
 from frostline.serve.corrections import Corrections
 from frostline.serve.limits import promised_length, read_body, until
 from frostline.serve.measured import Measured
@@ -78,6 +80,7 @@ def _handle_problems(app: FastAPI) -> None:
     async def unknown(_: Request, error: HTTPException) -> Response:
         return problem(Refusal(error.status_code, str(error.detail), dict(error.headers or {})))
 
+    @app.exception_handler(NetworkFailed)
     @app.exception_handler(Exception)
     async def failed(_: Request, __: Exception) -> Response:
         return problem(Refusal(500, "the server failed; what happened stands in its log"))
@@ -178,10 +181,17 @@ async def _with_form(service: Service, request: Request, use: Callable[[Form], A
     promised = promised_length(request.headers.get("content-length"), settings.max_body)
     with service.bodies.take(promised):
         async with until(end, 408, f"the request took longer than {settings.timeout:g} s to arrive; send less at once"):
-            body = await read_body(request.stream(), settings.max_body)
+            body = await _read(request, settings.max_body)
         form = read_form(request.headers.get("content-type", ""), body, settings.max_pictures)
         async with until(end, 504, f"no answer within {settings.timeout:g} s; send fewer pictures, or try later"):
             return await use(form)
+
+
+async def _read(request: Request, most: int) -> bytes:
+    try:
+        return await read_body(request.stream(), most)
+    except ClientDisconnect:
+        raise Refusal(400, "the request ended before its body did; send it again") from None
 
 
 def _body(properties: dict[str, Any], *required: str) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from frostline.serve.settings import Settings
 from frostline.version import __version__
 
 BACKLOG = 2048
+KEEP_ALIVE = 75
+"""Seconds that an idle connection stays open: longer than nginx keeps one, which may otherwise send on a closing one."""
 
 
 def serve(
@@ -131,6 +133,7 @@ def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=round(settings.timeout) + 1,
     )
 

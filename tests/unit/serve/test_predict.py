@@ -132,6 +132,7 @@ def test_a_network_that_fails_is_no_trace(client, monkeypatch, capfd):
     got = ask(client, encoded())
     assert got.status_code == 500
     assert "secret" not in got.text
+    assert "content-security-policy" in got.headers
     assert "secret" in capfd.readouterr().err
     monkeypatch.undo()
     assert ask(client, encoded()).status_code == 200

@@ -17,7 +17,6 @@ export const WORDS = {
   summary_one: ["One picture: {text}", "一张图片：{text}"],
   working: ["{done} of {count} done", "已完成 {done} / {count}"],
   heat: ["Show where it looked", "显示关注区域"],
-  no_heat: ["This network has no heat maps", "该网络没有热力图"],
   download: ["Download CSV", "下载 CSV"],
   clear: ["Clear", "清空"],
   waiting: ["Working…", "识别中…"],
