@@ -5,7 +5,7 @@
 
 Trains a head for an epoch, whose pass tells the speed to compare with; starts `frostline serve` on the run, by OpenVINO
 and by torch, and asks it with 1, 8 and 64 clients. Then it asks for 0.8 of the pictures a second that were answered at
-most, for the seconds of --soak, while memory and descriptors of the process are looked at, and compares the answers with
+most, for the seconds of --soak, while memory and descriptors of the process are watched, and compares the answers with
 what `Predictor.predict` says. The other server, LitServe, computes the same network in torch. The clients share the
 cores with the servers.
 """
