@@ -22,7 +22,7 @@ from frostline.version import __version__
 
 BACKLOG = 2048
 KEEP_ALIVE = 75
-"""Seconds that an idle connection stays open: longer than nginx keeps one, which could otherwise send on a closed one."""
+"""Seconds that an idle connection stays open: longer than nginx keeps one, which could otherwise use a closed one."""
 
 
 def serve(
