@@ -147,7 +147,8 @@ def test_a_broken_request_is_answered_or_dropped_and_the_next_served(start):
     server = start("--engine", "torch", "--timeout", "1")
     host, port = "127.0.0.1", int(server.url.rstrip("/").rpartition(":")[2])
     half = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 5000\r\n\r\nab"
-    for sent, said in ((b"junk\r\n\r\n", b"400"), (half, b"408")):
+    endless = b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 100_000
+    for sent, said in ((b"junk\r\n\r\n", b"400"), (endless, b"400"), (half, b"408")):
         with socket.create_connection((host, port), timeout=10) as opened:
             opened.sendall(sent)
             assert said in opened.recv(1000).split(b"\r\n")[0]

@@ -126,7 +126,7 @@ def _leave_signals_to(server: _Server) -> None:
 def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http="h11",  # its heads are limited to 64 KB; httptools, though faster, takes any
         ws="none",
         log_level="warning",
         access_log=False,

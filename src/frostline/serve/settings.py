@@ -10,7 +10,7 @@ from frostline.data.loader import default_workers
 from frostline.errors import ConfigError, UsageError
 from frostline.predictor import MAX_PIXELS
 
-NEEDED = ("fastapi", "uvicorn", "httptools", "python_multipart", "prometheus_client")
+NEEDED = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 KEY_VARIABLE = "FROSTLINE_API_KEY"
 SHORTEST_KEY = 16
 """Characters; a shorter one could be guessed."""
