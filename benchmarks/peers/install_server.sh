@@ -6,5 +6,5 @@
 # benchmarks/serve.py is then given FOLDER/bin/python.
 set -eu
 python3 -m venv "$1"
-"$1/bin/pip" install --quiet "torch>=2.10,<2.15" torchvision pillow litserve
+"$1/bin/pip" install --quiet "torch>=2.10,<2.15" torchvision pillow litserve python-multipart
 "$1/bin/pip" list 2>/dev/null | grep -iE "^(torch|torchvision|litserve|fastapi|uvicorn) "

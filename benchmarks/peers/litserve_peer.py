@@ -28,7 +28,7 @@ class Classifier(litserve.LitAPI):
         frame = [v2.Resize(256), v2.CenterCrop(224), v2.ToImage()]
         self.frame = v2.Compose([*frame, v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)])
 
-    def decode_request(self, request: dict) -> torch.Tensor:
+    def decode_request(self, request) -> torch.Tensor:  # noqa: ANN001  LitServe reads JSON where it has a type
         """Decode the picture."""
         with Image.open(io.BytesIO(request["pictures"].file.read())) as picture:
             return self.frame(picture.convert("RGB"))
