@@ -19,6 +19,7 @@ from bundles import write
 from encoding import encoded
 from pictures import cases
 
+import frostline
 from frostline.predictor import Predictor
 
 pytestmark = pytest.mark.slow
@@ -184,6 +185,19 @@ def test_wrong_use_is_one_line(bundle, flags, said):
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "300"})
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert said in done.stderr
+
+
+def test_corrections_can_be_trained_on(start, tmp_path):
+    """What was saved is a folder of class folders."""
+    server = start("--engine", "torch", "--corrections", str(tmp_path / "kept"))
+    for seed in range(24):
+        form = {"class": ("ants", "z")[seed % 2]}
+        got = server.client.post("v1/corrections", files={"picture": ("x", encoded(seed))}, data=form)
+        assert got.status_code == 200
+    settings = {"model": "resnet18", "weights": "none", "width": 0.125, "image_size": 32, "stages": "head:1"}
+    run = frostline.train(tmp_path / "kept", **settings, out=tmp_path / "run")
+    assert run.metrics["classes"] == ["ants", "z"]
+    assert run.metrics["counts"]["skipped"] == 0
 
 
 def test_the_description_is_kept(start, tmp_path):
