@@ -164,31 +164,41 @@ def soak(options: argparse.Namespace, home: Path, rate: float) -> dict[str, Any]
     with served(run, "openvino", "--precision", "fp32") as (url, process):
         ask(url, pictures, "closed", 8, 5)
         rate = min(rate, SHARE * ask(url, pictures, "closed", 64, 5)["per_second"])  # fp32 may be slower
+        time.sleep(1)  # for connections to close
+        before = sample(process)
         watch = Thread(target=lambda: sample_until(over, process, samples))
         watch.start()
         told = ask(url, pictures, "open", rate, options.soak)
         over.set()
         watch.join()
+        time.sleep(1)
+        after = sample(process)
     parts = [samples[: len(samples) // 5], samples[-len(samples) // 5 :]]
-    first, last = ({key: measure.median([one[key] for one in part]) for key in ("rss", "fds")} for part in parts)
+    first, last = (measure.median([one["rss"] for one in part]) for part in parts)
     return {
         "seconds": options.soak,
         "asked_per_second": rate,
         **without_answers(told),
         "unlike_offline": unlike_offline(run, pictures, told["answers"]),
-        "rss_first_fifth": first["rss"],
-        "rss_last_fifth": last["rss"],
+        "rss_first_fifth": first,
+        "rss_last_fifth": last,
         "rss_most": max(one["rss"] for one in samples),
-        "descriptors_first_fifth": first["fds"],
-        "descriptors_last_fifth": last["fds"],
+        "descriptors_before": before["fds"],
+        "descriptors_most": max(one["fds"] for one in samples),
+        "descriptors_after": after["fds"],
     }
 
 
 def sample_until(over: Event, process: int, samples: list[dict[str, int]]) -> None:
-    """Note resident memory and open descriptors of a process, once a second."""
+    """Look at a process once a second."""
     while not over.wait(1):
-        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-        samples.append({"rss": pages * os.sysconf("SC_PAGE_SIZE"), "fds": len(os.listdir(f"/proc/{process}/fd"))})
+        samples.append(sample(process))
+
+
+def sample(process: int) -> dict[str, int]:
+    """Resident memory and open descriptors of a process; connections of clients are among them."""
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return {"rss": pages * os.sysconf("SC_PAGE_SIZE"), "fds": len(os.listdir(f"/proc/{process}/fd"))}
 
 
 def unlike_offline(run: Path, pictures: Path, answers: dict[str, str]) -> int:
