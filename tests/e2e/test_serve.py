@@ -15,11 +15,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "serve"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
-from bundles import write
 from encoding import encoded
 from pictures import cases
 
 import frostline
+from bundles import write
 from frostline.predictor import Predictor
 
 pytestmark = pytest.mark.slow
