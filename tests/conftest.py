@@ -1,8 +1,11 @@
 """Shared by all tests: an empty home for the cache, an empty working folder, no network, made-up pictures."""
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that tests start too: a test process has a core
 
 import numpy as np
 import pytest

@@ -12,7 +12,7 @@ from frostline.activations.openvino_engine import (
     Kept,
     OpenVinoEngine,
     Unsuited,
-    _import,
+    import_openvino,
     is_installed,
     relative_difference,
 )
@@ -109,7 +109,7 @@ def test_a_network_that_cannot_be_converted_is_refused(plain, monkeypatch):
     def refuse(*_, **__):
         raise RuntimeError("no such operation\nat line 7")
 
-    monkeypatch.setattr(_import(), "convert_model", refuse)
+    monkeypatch.setattr(import_openvino(), "convert_model", refuse)
     with pytest.raises(Unsuited, match=r"cannot compute this network \(no such operation\); use --engine torch"):
         next(OpenVinoEngine(plain, "fp32").run([pictures(2)]))
 
