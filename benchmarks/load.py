@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 BOUNDARY = "frostline-load"
 CONNECTIONS = 256
 """Most that are open at once."""
@@ -63,7 +64,7 @@ class Clients:
         self._path = parts.path or "/"
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         self._requests = itertools.cycle([(file.name, self._request(file)) for file in files])
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._idle: list[Connection] = []
         self.tally = Tally()
 
     def _request(self, file: Path) -> bytes:
@@ -78,13 +79,25 @@ class Clients:
         """Send the next picture and note what comes back."""
         name, request = next(self._requests)
         start = time.perf_counter()
-        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(self._host, self._port)
+        while self._idle:
+            try:
+                status, answer = await self._ask_by(self._idle.pop(), request)
+                break
+            except (asyncio.IncompleteReadError, ConnectionError):  # idle for so long that the server closed it
+                continue
+        else:
+            status, answer = await self._ask_by(await asyncio.open_connection(self._host, self._port), request)
+        self.tally.note(name, status, answer, time.perf_counter() - start)
+
+    async def _ask_by(self, connection: Connection, request: bytes) -> tuple[str, bytes]:
+        """Send a request and read status and body; the connection is kept."""
+        reader, writer = connection
         writer.write(request)
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
         length = next(int(line[15:]) for line in head.split("\r\n") if line.startswith("content-length:"))
         answer = await reader.readexactly(length)
-        self.tally.note(name, head.split(" ", 2)[1], answer, time.perf_counter() - start)
-        self._idle.append((reader, writer))
+        self._idle.append(connection)
+        return head.split(" ", 2)[1], answer
 
 
 async def closed(clients: Clients, count: int, seconds: float) -> None:
