@@ -155,14 +155,19 @@ def wait_for(address: str) -> None:
     raise TimeoutError(address)
 
 
+class Quiet(SimpleHTTPRequestHandler):
+    """Gives the files of a folder, and says nothing of it."""
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
 def by_browser(export: Path, dist: Path, pictures: list[Path]) -> dict[str, Answers]:
     """By the page that comes with `onnx-uint8`, in headless Chromium."""
     from playwright.sync_api import sync_playwright
 
     shutil.copytree(dist, export / "dist")
-    handler = partial(SimpleHTTPRequestHandler, directory=str(export))
-    handler.log_message = lambda *_: None  # type: ignore[attr-defined]
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(export)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as started:

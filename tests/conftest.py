@@ -1,9 +1,12 @@
 """Shared by all tests: an empty home for the cache, an empty working folder, no network, made-up pictures."""
 
 import os
+import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that tests start too: a test process has a core
 
@@ -95,3 +98,26 @@ def _draw(path: Path, shape: str, random: np.random.Generator, side: int) -> Pat
     noise = random.normal(0, 12, (side, side, 3))
     Image.fromarray(np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8)).save(path)
     return path
+
+
+@pytest.fixture
+def frostline(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Any]]:
+    """Run the command line in this process; gives exit code, stdout and stderr."""
+    from frostline import cli
+
+    handler = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("os.fsync", lambda _: None)  # waiting for the disk takes a third of the time
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["frostline", *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as error:
+            code = error.code
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err
+
+    yield run
+    signal.signal(signal.SIGTERM, handler)

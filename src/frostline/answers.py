@@ -5,6 +5,7 @@ JSON has an object for every picture, with an error where it could not be read.
 """
 
 import csv
+import io
 import json
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -92,16 +93,9 @@ def _csv(predictions: Iterable[Prediction], topk: int) -> Iterator[str]:
 
 
 def _csv_line(cells: list[str]) -> str:
-    written: list[str] = []
-    csv.writer(_Taker(written), lineterminator="").writerow(cells)
-    return written[0]
-
-
-class _Taker:
-    """What `csv` writes to, for one line."""
-
-    def __init__(self, written: list[str]) -> None:
-        self.write = written.append
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(cells)
+    return text.getvalue()
 
 
 def _json(predictions: Iterable[Prediction], topk: int) -> Iterator[str]:

@@ -12,8 +12,8 @@ from frostline.errors import ConfigError, DecodeError, UsageError
 from frostline.evaluation.heatmaps import as_light
 from frostline.predictor import Prediction, Predictor
 
-AT_ONCE = 8
-"""Pictures whose heat maps are computed together, for the sake of memory."""
+AT_ONCE = 64
+"""Pictures that are held in memory at once."""
 QUALITY = 90
 
 
@@ -53,7 +53,7 @@ def _draw(
     files: Sequence[Path],
 ) -> None:
     try:
-        pixels = torch.stack([predictor.frame(source.read(place)) for place in places])  # type: ignore[arg-type]
+        pixels = torch.stack([predictor.frame(source.read(place)) for place in places])
     except DecodeError as error:
         raise UsageError(f"a picture cannot be read any more: {error}; predict again") from None
     classes = [predictor.classes.index(predictions[place].top[0][0]) for place in places]

@@ -1,7 +1,7 @@
 """A model card: what a bundle says of itself, without building its network."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ class Card:
             "model": self.model,
             "classes": list(self.classes),
             "input": list(self.preprocess.input_shape),
-            "preprocess": {name: getattr(self.preprocess, name) for name in self.preprocess.__dataclass_fields__},
+            "preprocess": asdict(self.preprocess),
             "parameters": self.parameters,
             "bytes": self.bytes,
             "format": self.format,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
@@ -145,8 +146,8 @@ class Predictor:
         for picture, damage in zip(source.pictures[done:], damages[done:], strict=True):
             yield Prediction(picture.path, error=damage)
 
-    def frame(self, content: bytes, *, max_pixels: int = MAX_PIXELS) -> Tensor:
-        """Give the pixels that the network sees of one encoded picture: uint8 (channels, size, size).
+    def frame(self, content: bytes | np.ndarray, *, max_pixels: int = MAX_PIXELS) -> Tensor:
+        """Give the pixels that the network sees of one picture, encoded or as pixels: uint8 (channels, size, size).
 
         Raises:
             RefusedError: it is of another format, or has more pixels than are allowed.

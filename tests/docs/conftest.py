@@ -1,13 +1,11 @@
 """What the pages' commands need: the command line in this process, and small pictures where the pages have theirs."""
 
 import shutil
-import signal
-import sys
 
 import pytest
 import torch
 
-from frostline import assess, cli, inspection, pipeline, predictor, prepare, quickstart
+from frostline import assess, inspection, pipeline, predictor, prepare, quickstart
 
 SHAPES = ("circle", "square", "stripes")
 OF_TUTORIALS = {
@@ -46,23 +44,7 @@ def files(tmp_path, make_shapes, monkeypatch, one_process):
     torch.save({"fc.weight": torch.zeros(2, 3)}, tmp_path / "resnet18.pth")
 
 
-@pytest.fixture
-def frostline(monkeypatch, capsys):
-    """Run the command line in this process; gives exit code, stdout and stderr."""
-    handler = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("os.fsync", lambda _: None)
-    monkeypatch.setattr(quickstart, "SETTINGS", {"image_size": 32, "stages": "head:1", "batch_size": 64, "workers": 0})
-
-    def run(words):
-        monkeypatch.setattr(sys, "argv", ["frostline", *words])
-        capsys.readouterr()
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as error:
-            code = error.code
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    yield run
-    signal.signal(signal.SIGTERM, handler)
+@pytest.fixture(autouse=True)
+def _a_quick_quickstart(monkeypatch):
+    settings = {"image_size": 32, "stages": "head:1", "batch_size": 64, "workers": 0}
+    monkeypatch.setattr(quickstart, "SETTINGS", settings)

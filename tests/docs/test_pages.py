@@ -56,7 +56,7 @@ def test_the_commands_of_a_page_run(page, files, frostline):
         if " ".join(words).startswith(NOT_RUN) or FIRST_ON[without_out(words)] != page:
             continue
         train_what_is_named(words, frostline)
-        code, out, err = frostline(smaller(words))
+        code, out, err = frostline(*smaller(words))
         assert code == 0, (words, err)
         assert out, words
         assert [line for line in err.splitlines() if not line.startswith("warning: ")] == [], words
@@ -78,7 +78,7 @@ def train_what_is_named(words, frostline):
         return
     for run in {match[0] for word in words if (match := re.match(r"runs/[\w.-]+", word))}:
         if not Path(run).exists():
-            code, _, err = frostline(["train", "photos/", *TINY, "--out", run])
+            code, _, err = frostline("train", "photos/", *TINY, "--out", run)
             assert code == 0, err
 
 

@@ -28,13 +28,13 @@ ABOUT_NO_RUN = [words for words in ALL if words[1] in {"recipes", "summary", "pl
 )
 def test_the_commands_about_a_recipes_run_work(recipe, pictures, frostline):
     train = TRAINED[recipe]
-    code, out, err = frostline(smaller(train))
+    code, out, err = frostline(*smaller(train))
     assert (code, err) == (0, "")
     run = out.splitlines()[-1].removeprefix("run folder ")
     assert yaml.safe_load((Path(run) / "config.yaml").read_text(encoding="utf-8"))["recipe"] == recipe
     for words in (words for words in ALL if run in words and words != train):
         resumes = words[1] == "train"
-        code, out, err = frostline(smaller(words) if resumes else words[1:])
+        code, out, err = frostline(*(smaller(words) if resumes else words[1:]))
         looked = "warning: look 2 at the test split" if words[1] == "evaluate" and "look" in err else ""
         assert (code, err.partition(" (test_reads")[0]) == (0, looked), words
         expected = f"{run} is complete already" if resumes else "accuracy" if words[1] == "evaluate" else "new.jpg"
@@ -43,7 +43,7 @@ def test_the_commands_about_a_recipes_run_work(recipe, pictures, frostline):
 
 @pytest.mark.parametrize("words", ABOUT_NO_RUN, ids=" ".join)
 def test_the_commands_that_train_nothing_work(words, pictures, frostline):
-    code, out, err = frostline(smaller(words) if words[1] == "plan" else words[1:])
+    code, out, err = frostline(*(smaller(words) if words[1] == "plan" else words[1:]))
     assert (code, err) == (0, "")
     assert {"plan": "training: about", "summary": "MACs", "recipes": "faces-best"}[words[1]] in out
     assert not Path("runs").exists()

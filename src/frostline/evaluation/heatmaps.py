@@ -11,9 +11,11 @@ from torch import Tensor
 from frostline.network.build import Network
 from frostline.network.cuts import Cut, Traced
 from frostline.network.pooling import channel_axis
-from frostline.network.splitting import split
+from frostline.network.splitting import Split, split
 
 GLOW = (255, 140, 0)
+AT_ONCE = 8
+"""Pictures whose heat maps are computed together, for the sake of memory."""
 
 
 def heat_maps(network: Network, traced: Traced, pixels_NCHW: Tensor, classes: Sequence[int]) -> Tensor | None:
@@ -33,6 +35,13 @@ def heat_maps(network: Network, traced: Traced, pixels_NCHW: Tensor, classes: Se
         return None
     divided = split(traced, cut)
     divided.evaluating.eval()
+    axis = 1 + channel_axis(cut.shapes[0], network.preprocess.input_shape)
+    parts = [slice(start, start + AT_ONCE) for start in range(0, len(classes), AT_ONCE)]
+    return torch.cat([_spoken(network, divided, axis, pixels_NCHW[part], classes[part]) for part in parts])
+
+
+def _spoken(network: Network, divided: Split, axis: int, pixels_NCHW: Tensor, classes: Sequence[int]) -> Tensor:
+    """The maps of a few pictures; `axis` is that of the channels."""
     device = next(network.module.parameters()).device
     with torch.no_grad():
         main, *others = divided.prefix(network.preprocess.normalise(pixels_NCHW.to(device)))
@@ -40,7 +49,6 @@ def heat_maps(network: Network, traced: Traced, pixels_NCHW: Tensor, classes: Se
     logits_NK = divided.evaluating(main, *others)
     of_class_N = logits_NK[torch.arange(len(classes)), torch.tensor(classes)]
     (gradient,) = torch.autograd.grad(of_class_N.sum(), main)
-    axis = 1 + channel_axis(cut.shapes[0], network.preprocess.input_shape)
     places = [i for i in range(1, main.dim()) if i != axis]
     spoken = (gradient.mean(dim=places, keepdim=True) * main.detach()).sum(dim=axis).relu()
     maps = _as_square(spoken) if spoken.dim() == 2 else spoken

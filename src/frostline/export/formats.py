@@ -1,6 +1,7 @@
 """The formats that a model can be exported to: how each is written, and how it is run."""
 
 import json
+import shutil
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ class Job:
     """What travels with the model where the format has a place for it: classes, preprocess and card as JSON."""
     calibration: Sequence[np.ndarray]
     """Inputs (batch, channels, size, size) by which the ranges of int8 are found; empty for other formats."""
+    scratch: Path
+    """Folder for what is made on the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,16 @@ class Format:
 
 def write_onnx(job: Job, path: Path) -> None:
     """ONNX from the normalised input."""
-    size = job.predictor.preprocess.input_shape
-    _write_onnx(FromInput(job.predictor), torch.zeros(2, *size), INPUT, ("batch",), job.facts, path)
+    shutil.copyfile(_exact_onnx(job), path)
+
+
+def _exact_onnx(job: Job) -> Path:
+    """Give the ONNX file from which other formats are made; it is written once."""
+    path = job.scratch / "exact.onnx"
+    if not path.exists():
+        example = torch.zeros(2, *job.predictor.preprocess.input_shape)
+        _write_onnx(FromInput(job.predictor), example, INPUT, ("batch",), job.facts, path)
+    return path
 
 
 def write_onnx_uint8(job: Job, path: Path) -> None:
@@ -106,10 +117,7 @@ def write_onnx_int8(job: Job, path: Path) -> None:
 
     from frostline.export.quantise import quantise
 
-    exact = path.with_name(f"exact-{path.name}")
-    write_onnx(job, exact)
-    quantise(exact, path, job.calibration)
-    exact.unlink()
+    quantise(_exact_onnx(job), path, job.calibration)
     model = onnx.load(path)
     onnx.helper.set_model_props(model, dict(job.facts))
     onnx.save_model(model, path)
@@ -132,23 +140,22 @@ def open_onnx(path: Path) -> Run:
 
 def write_openvino(job: Job, path: Path) -> None:
     """OpenVINO's IR, by way of ONNX: an .xml, and a .bin beside it."""
-    _write_openvino(job, path, write_onnx)
+    _convert(_exact_onnx(job), job.facts, path)
 
 
 def write_openvino_int8(job: Job, path: Path) -> None:
     """OpenVINO's IR of the int8 ONNX."""
-    _write_openvino(job, path, write_onnx_int8)
+    between = job.scratch / "int8.onnx"
+    write_onnx_int8(job, between)
+    _convert(between, job.facts, path)
 
 
-def _write_openvino(job: Job, path: Path, write: Callable[[Job, Path], None]) -> None:
-    between = path.with_suffix(".onnx")
-    write(job, between)
+def _convert(onnx_file: Path, facts: Facts, path: Path) -> None:
     openvino = import_openvino()
-    model = openvino.convert_model(between)
-    for name, text in job.facts.items():
+    model = openvino.convert_model(onnx_file)
+    for name, text in facts.items():
         model.set_rt_info(text, ["frostline", name])
     openvino.save_model(model, path, compress_to_fp16=False)
-    between.unlink()
 
 
 def open_openvino(path: Path) -> Run:

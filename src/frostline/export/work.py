@@ -11,7 +11,7 @@ import numpy as np
 
 from frostline.errors import ConfigError, DataError, ExportError
 from frostline.export.examples import write_examples
-from frostline.export.formats import FORMATS, Format, Job, facts_of
+from frostline.export.formats import FORMATS, Format, Job, Run, facts_of
 from frostline.export.parity import TIMED, Parity, Sample, compare, inputs_of, times_faster
 from frostline.modelcard import Card
 from frostline.predictor import Predictor
@@ -73,8 +73,10 @@ def export_model(predictor: Predictor, card: Card, name: str, out: Path, samples
     if out.exists():
         raise ConfigError(f"--out {out} exists already; give another path, or remove it first")
     with _folder_beside(out) as folder:
-        draft = Path(folder) / out.name
-        job = _job(predictor, card, format, samples)
+        drafts, scratch = Path(folder) / "drafts", Path(folder) / "scratch"
+        for one in (drafts, scratch):
+            one.mkdir()
+        draft, job = drafts / out.name, _job(predictor, card, format, samples, scratch)
         _write(format, name, job, draft)
         run = format.open(draft)
         parity = compare(predictor, run, format, samples.checking)
@@ -83,18 +85,18 @@ def export_model(predictor: Predictor, card: Card, name: str, out: Path, samples
                 f"{name} does not say what the model says: {fault}; no file was left, choose another --format"
             )
         if format.is_int8:
-            parity = _timed(parity, run, format, name, job, Path(folder), samples)
+            parity = replace(parity, times_faster=_times_faster(run, name, job, samples))
         write_examples(draft, name, card.classes, card.preprocess.channels)
         draft.with_suffix(".md").write_text(card.markdown(), encoding="utf-8")
         files = _place(draft, out)
     return Exported(out, name, files, parity)
 
 
-def _job(predictor: Predictor, card: Card, format: Format, samples: Samples) -> Job:
+def _job(predictor: Predictor, card: Card, format: Format, samples: Samples, scratch: Path) -> Job:
     values = card.to_json()
     facts = facts_of(card.classes, values["preprocess"], {k: v for k, v in values.items() if k != "preprocess"})
     calibrating = (samples.calibrating or samples.checking)[:CALIBRATED] if format.is_int8 else ()
-    return Job(predictor, facts, list(inputs_of(predictor, calibrating)))
+    return Job(predictor, facts, list(inputs_of(predictor, calibrating)), scratch)
 
 
 def _write(format: Format, name: str, job: Job, draft: Path) -> None:
@@ -105,16 +107,14 @@ def _write(format: Format, name: str, job: Job, draft: Path) -> None:
         raise ExportError(f"{name} cannot express this network ({reason[:200]}); choose another --format") from error
 
 
-def _timed(parity: Parity, run: Any, format: Format, name: str, job: Job, folder: Path, samples: Samples) -> Parity:
-    """Add how many times faster int8 is than the same format in float32."""
+def _times_faster(run: Run, name: str, job: Job, samples: Samples) -> float:
+    """How many times faster int8 is than the same format in float32."""
     plain = FORMATS[name.removesuffix("-int8")]
-    exact = folder / f"exact{plain.suffix}"
-    plain.write(job, exact)
+    exact = job.scratch / f"exact{plain.suffix}"
+    if not exact.exists():
+        plain.write(job, exact)
     inputs = np.concatenate(list(inputs_of(job.predictor, samples.checking[:TIMED])))
-    faster = times_faster(run, plain.open(exact), inputs)
-    for file in folder.glob("exact.*"):
-        file.unlink()
-    return replace(parity, times_faster=faster)
+    return times_faster(run, plain.open(exact), inputs)
 
 
 def _folder_beside(out: Path) -> tempfile.TemporaryDirectory[str]:

@@ -21,8 +21,6 @@ from frostline.network.cuts import Traced
 
 SIDE = 168
 QUALITY = 80
-AT_ONCE = 8
-"""Pictures whose heat maps are computed together, for the sake of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +67,8 @@ def show_pictures(run: RunFolder, seer: Seer, asked: Sequence[tuple[str, str]]) 
     except DataError:
         return {}
     classes = [seer.classes.index(name) for name in wanted.values()]
-    heats: list[str] = []
-    for start in range(0, len(classes), AT_ONCE):
-        some = slice(start, start + AT_ONCE)
-        maps = heat_maps(seer.network, seer.traced, pixels[some], classes[some])
-        heats += ["" for _ in classes[some]] if maps is None else [_heat_url(one.numpy()) for one in maps]
+    maps = heat_maps(seer.network, seer.traced, pixels, classes)
+    heats = ["" for _ in classes] if maps is None else [_heat_url(one.numpy()) for one in maps]
     return {path: Shown(_picture_url(one), heat) for path, one, heat in zip(wanted, pixels, heats, strict=True)}
 
 

@@ -10,8 +10,6 @@ from torch import Tensor
 from frostline.evaluation.heatmaps import as_light
 from frostline.predictor import Predictor
 
-AT_ONCE = 8
-"""Pictures whose maps are computed together."""
 SIDE = 224
 """Of the light, in pixels."""
 
@@ -27,12 +25,8 @@ def draw_heat_maps(predictor: Predictor, pixels: Sequence[Tensor], classes: Sequ
     Returns:
         A data URL for each: black where nothing spoke. None where the network has no maps.
     """
-    urls: list[str | None] = []
-    for start in range(0, len(pixels), AT_ONCE):
-        part = pixels[start : start + AT_ONCE]
-        maps = predictor.heat_maps(torch.stack(list(part)), classes[start : start + AT_ONCE])
-        urls += [None] * len(part) if maps is None else [_as_url(heat) for heat in maps]
-    return urls
+    maps = predictor.heat_maps(torch.stack(list(pixels)), classes)
+    return [None for _ in pixels] if maps is None else [_as_url(heat) for heat in maps]
 
 
 def _as_url(heat: Tensor) -> str:

@@ -1,6 +1,6 @@
 """What a server tells Prometheus."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
@@ -31,7 +31,6 @@ class Metrics:
             buckets=SIZES, registry=self.registry,
         )  # fmt: skip
         self.waiting = Gauge("frostline_waiting_pictures", "Pictures not answered yet.", registry=self.registry)
-        self.model = Info("frostline_model", "The model that is served.", registry=self.registry)
 
     def text(self) -> bytes:
         """All of them in Prometheus's text format."""
