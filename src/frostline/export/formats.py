@@ -62,9 +62,9 @@ class Format:
         """
         missing = [package for package in self.needs if find_spec(package) is None]
         if missing:
-            raise ConfigError(
-                f"--format {name} needs {', '.join(missing)}; install them: pip install 'frostline[export]'"
-            )
+            extras = "export,openvino" if _RUNTIME in self.needs else "export"
+            advice = f"pip install 'frostline[{extras}]'"
+            raise ConfigError(f"--format {name} needs {', '.join(missing)}, which is not installed; {advice}")
 
 
 def write_onnx(job: Job, path: Path) -> None:

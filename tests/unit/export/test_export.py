@@ -159,10 +159,13 @@ def test_wrong_use(home, options, kind, message):
         frostline.export_model(home / "model.safetensors", **given)
 
 
-def test_what_is_not_installed_is_named(home, monkeypatch):
-    monkeypatch.setattr(formats, "find_spec", lambda name: None if name == "onnxscript" else object())
-    with pytest.raises(ConfigError, match=r"needs onnxscript.*frostline\[export"):
-        frostline.export_model(home / "model.safetensors", data=home / "pictures")
+@pytest.mark.parametrize(
+    ("name", "missing", "extras"), [("onnx", "onnxscript", "export"), ("openvino", "openvino", "export,openvino")]
+)
+def test_what_is_not_installed_is_named_with_the_extras_that_bring_it(home, monkeypatch, name, missing, extras):
+    monkeypatch.setattr(formats, "find_spec", lambda package: None if package == missing else object())
+    with pytest.raises(ConfigError, match=rf"needs {missing}, which is not installed; .*frostline\[{extras}\]"):
+        frostline.export_model(home / "model.safetensors", format=name, data=home / "pictures")
 
 
 def test_when_a_file_must_not_be_used():
