@@ -11,6 +11,7 @@ from frostline.columns import printable
 from frostline.commands.flags import Device, Engine, Precision, choose, show
 from frostline.console import Terminal
 from frostline.errors import FrostlineError, UsageError
+from frostline.importing import leave_garbage
 
 if TYPE_CHECKING:
     from frostline.data.targets import Targets
@@ -50,9 +51,10 @@ def predict(
 ) -> None:
     """Name what is in pictures."""
     from frostline import api
-    from frostline.answers import FORMATS, format_of, save_answers, write_answers
-    from frostline.data.targets import Targets
 
+    with leave_garbage():
+        from frostline.answers import FORMATS, format_of, save_answers, write_answers
+        from frostline.data.targets import Targets
     chosen = format or (format_of(out) if out else "table")
     choose("--format", chosen, FORMATS)
     if chosen == "parquet" and out is None:
