@@ -55,6 +55,7 @@ def serve(
         say(f"{told.network}, {len(told.classes)} classes, {told.engine}, {told.precision}; Ctrl-C stops")
         say(f"http://{_shown(settings.host)}:{settings.port}/")
         server.run(sockets=[listening])
+    _ignore_signals()
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -123,6 +124,15 @@ def _leave_signals_to(server: _Server) -> None:
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
+
+
+def _ignore_signals() -> None:
+    """All is answered: another signal must not change how the process ends.
+
+    Python puts the system's own handling back while it ends, which for these is to die, but leaves what is ignored.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
