@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from frostline.config import TrainConfig, parse_seconds
+from frostline.config import TrainConfig
 from frostline.data.views import TEST_VIEWS, parse_views
 from frostline.network.at_hand import networks_at_hand
 from frostline.network.splitting import split
@@ -25,6 +25,7 @@ from frostline.plan.price import PROBE_PICTURES, time_suffix
 from frostline.plan.stages import freeze, resolve_plan, training_graph
 from frostline.training.pricing import price_of, time_stage
 from frostline.training.task import Task, engine_of, sample_of
+from frostline.units import parse_seconds
 
 DEFAULT_BUDGET = "3m"
 """Of a run that is told neither stages, nor epochs, nor a time."""

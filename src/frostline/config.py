@@ -1,12 +1,12 @@
 """Every setting of a training, defined once: YAML keys and command-line flags both derive from `TrainConfig`."""
 
-import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from frostline.defaults import MAX_PIXELS
 from frostline.errors import ConfigError
 
 DEFAULT_MODEL = "efficientnet_lite0"
@@ -155,7 +155,7 @@ class TrainConfig(BaseModel):
         "frostline inspect finds them), and validation pictures that are copies of test pictures.",
     )
     max_damaged: float = Field(0.05, ge=0, le=1, description="Share of damaged pictures above which to stop.")
-    max_pixels: int = Field(50_000_000, ge=1, description="Pictures with more pixels are refused.")
+    max_pixels: int = Field(MAX_PIXELS, ge=1, description="Pictures with more pixels are refused.")
     workers: int | None = Field(None, ge=0, description="Processes that decode pictures (default: one per core).")
     live: bool = Field(False, description="Show the training on a page of this computer as it goes.")
     lang: Literal["auto", "en", "zh"] = Field(
@@ -240,42 +240,6 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise ConfigError(f"{path} holds no settings; expected lines such as `model: resnet18`")
     return settings
-
-
-def parse_bytes(text: str) -> int:
-    """Read a size such as `500MB`, `20GB` or `1.5TB` (powers of 1000) as bytes.
-
-    >>> parse_bytes("1.5GB")
-    1500000000
-    """
-    units = {"TB": 10**12, "GB": 10**9, "MB": 10**6, "KB": 10**3, "B": 1}
-    upper = text.strip().upper()
-    for unit, factor in units.items():
-        if upper.endswith(unit):
-            try:
-                size = int(float(upper.removesuffix(unit)) * factor)
-            except (ValueError, OverflowError):
-                break
-            if size >= 0:
-                return size
-    raise ConfigError(f"size {text!r} is not understood; write for example 500MB or 20GB")
-
-
-def parse_seconds(text: str) -> float:
-    """Read a time such as `90s`, `5m` or `1.5h`.
-
-    >>> parse_seconds("1.5h")
-    5400.0
-    """
-    units = {"s": 1, "m": 60, "h": 3600}
-    number, unit = text.strip()[:-1], text.strip()[-1:].lower()
-    try:
-        seconds = float(number) * units[unit]
-    except (KeyError, ValueError):
-        seconds = 0.0
-    if not 0 < seconds < math.inf:
-        raise ConfigError(f"time {text!r} is not understood; write for example 60s, 5m or 1h")
-    return seconds
 
 
 def _one_line(error: ValidationError) -> str:

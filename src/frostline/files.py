@@ -246,7 +246,8 @@ class RunFolder:
             write_text(holder, f"process {os.getpid()} on {platform.node()}")
             yield
         finally:
-            holder.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # on a disk that has become read-only; why is told already
+                holder.unlink(missing_ok=True)
             lock.release()
             if not self.config.is_file():  # nothing was begun
                 Path(lock.lock_file).unlink(missing_ok=True)
@@ -255,7 +256,8 @@ class RunFolder:
         """Remove the folders that `create` made, where nothing was written into them."""
         for folder in (self.best.parent, self.state.parent, self.path):
             if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":

@@ -22,6 +22,7 @@ from frostline.data.pictures import Source, natural_key
 from frostline.data.sources import open_source
 from frostline.data.survey import Facts, survey
 from frostline.data.views import BASE
+from frostline.defaults import MAX_PIXELS
 from frostline.files import default_cache_dir
 from frostline.hardware import Single, precision_name, put_on
 from frostline.network.build import NetworkSpec, build
@@ -29,7 +30,6 @@ from frostline.network.splitting import split
 from frostline.network.weights import load_weights
 from frostline.progress import Reporter
 
-MAX_PIXELS = 50_000_000
 SUFFIXES_OF = {
     "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif"},
     "PNG": {".png"},

@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -106,8 +106,12 @@ def _run_folder(config: TrainConfig) -> RunFolder:
     """The folder that was asked for, or a new one named after data and model."""
     if config.resume and config.out is not None:
         return RunFolder(config.out)
-    name = f"{Path(config.data.partition(':')[0]).name or 'data'}-{config.model}"
-    return RunFolder.choose(config.out, name)
+    return RunFolder.choose(config.out, f"{_name_of(config.data)}-{config.model}")
+
+
+def _name_of(data: str) -> str:
+    """Name of a set of pictures: that of its folder or table, without where it lies."""
+    return Path(data.partition(":")[0]).name or "data"
 
 
 def _open_run(task: Task, run: RunFolder) -> State | None:
@@ -177,7 +181,7 @@ def _finish(
 ) -> dict[str, Any]:
     """Write the last weights, go back to the best, read validation and test once, write the rest."""
     task, history = prepared.task, progress.history
-    module, facts = task.network.module, _facts(prepared)
+    module, facts = task.network.module, _without_folders(_facts(prepared))
     write_bundle(run.last, task.network, module.state_dict(), task.index.classes, facts)
     module.load_state_dict(progress.best, strict=False)
     with task.watch.span("evaluation"):
@@ -266,6 +270,13 @@ def _facts(prepared: Prepared) -> dict[str, Any]:
         "seed": task.config.seed,
         "test_views": task.config.test_views,
     }
+
+
+def _without_folders(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What a bundle tells, which goes to other people: names of pictures and weights, not where they lay here."""
+    weights = Path(facts["weights"])
+    shown = weights.name if weights.exists() else str(weights)
+    return {**facts, "data": _name_of(facts["data"]), "weights": shown}
 
 
 def _seconds(watch: Stopwatch) -> dict[str, float]:

@@ -18,6 +18,7 @@ from frostline.data.loader import default_workers, framed, read
 from frostline.data.pictures import Source
 from frostline.data.targets import Targets
 from frostline.data.views import CENTRED
+from frostline.defaults import MAX_PIXELS, THRESHOLD, TOPK
 from frostline.errors import BundleError
 from frostline.evaluation.heatmaps import heat_maps
 from frostline.files import RunFolder, default_cache_dir
@@ -25,8 +26,6 @@ from frostline.hardware import Single, precision_name, put_on
 from frostline.network.build import Network
 from frostline.network.cuts import Traced
 
-MAX_PIXELS = 50_000_000
-THRESHOLD = 0.5
 """Below it, an answer is less likely right than wrong."""
 WORTH_ENGINE = 100
 """Fewer pictures than this are left to torch, untimed."""
@@ -110,7 +109,7 @@ class Predictor:
         self,
         paths: str | Path | Sequence[str | Path],
         *,
-        topk: int = 5,
+        topk: int = TOPK,
         threshold: float = THRESHOLD,
         workers: int | None = None,
     ) -> list[Prediction]:
@@ -130,7 +129,7 @@ class Predictor:
         return list(self.predictions(targets, topk=topk, threshold=threshold, workers=workers))
 
     def predictions(
-        self, source: Source, *, topk: int = 5, threshold: float = THRESHOLD, workers: int | None = None
+        self, source: Source, *, topk: int = TOPK, threshold: float = THRESHOLD, workers: int | None = None
     ) -> Iterator[Prediction]:
         """Name what is in the pictures of a source, in its order, while they are read; arguments as for `predict`."""
         damages: list[str] = []

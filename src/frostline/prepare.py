@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 from frostline.activations.choosing import Engines
 from frostline.activations.compute import Pictures
 from frostline.budget import networks_to_try, with_default_budget, with_shared_settings, within_budget
-from frostline.config import TrainConfig, parse_bytes
+from frostline.config import TrainConfig
 from frostline.data.frames import Frames
 from frostline.data.index import Index, build_index, class_names
 from frostline.data.known import read_known, write_known
@@ -39,6 +39,7 @@ from frostline.stopwatch import Stopwatch
 from frostline.training.order import base_requests
 from frostline.training.pricing import price_of
 from frostline.training.task import Task
+from frostline.units import parse_bytes
 
 WHITENED = 1000
 """Pictures from which a network's whitening stem is computed."""

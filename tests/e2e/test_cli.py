@@ -314,6 +314,16 @@ def test_a_card_of_a_run(here, frostline):
     assert out.startswith("---\nlibrary_name: frostline\n")
 
 
+def test_a_bundle_does_not_tell_where_things_lay(here, frostline, tmp_path):
+    shutil.copy("run/weights/best.safetensors", tmp_path / "first.safetensors")
+    flags = [*SMALL, "--weights", tmp_path / "first.safetensors", "--stages", "head:1", "--out", tmp_path / "again"]
+    assert frostline("train", Path("shapes").resolve(), *flags)[0] == 0
+    _, out, _ = frostline("info", tmp_path / "again", "--format", "json")
+    facts = json.loads(out)["facts"]
+    assert (facts["data"], facts["weights"]) == ("shapes", "first.safetensors")
+    assert json.loads((tmp_path / "again/metrics.json").read_text("utf-8"))["data"] == str(Path("shapes").resolve())
+
+
 @pytest.mark.slow
 def test_export_checks_the_run_on_its_own_validation_pictures(here, frostline, tmp_path):
     code, out, err = frostline("export", "run", "--format", "torch", "--out", tmp_path / "m.pt2")

@@ -16,7 +16,6 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tiers import tier
 
 from frostline.activations.key import KEY_FILE, ROW_ID_BYTES, StoreKey, read_key, row_id
 from frostline.data import sources
@@ -30,6 +29,7 @@ from frostline.errors import PlanError
 from frostline.files import digest_bytes, write_text
 from frostline.plan.grammar import StageText, parse_stages
 from frostline.progress import Silent
+from tiers import tier
 
 often = settings(
     max_examples=tier(60, 2000), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from frostline import api, budget
 from frostline import prepare as prepare_module
 from frostline.budget import EPOCHS, Speeds, with_shared_settings, within_budget
-from frostline.config import make_config, parse_seconds
+from frostline.config import make_config
 from frostline.errors import ConfigError
 from frostline.hardware import make_fabric
 from frostline.network.build import NetworkSpec, build
@@ -206,17 +206,6 @@ def test_after_the_deadline_no_epoch_begins(tiny_folder):
     assert told.lines[-1] == "time is up: stage 1, head is left out"
     progress = run_plan(replace(task, fits_head=False, deadline=0), resumed=None, save=lambda _: None)
     assert [row.epoch for row in progress.history.epochs] == [1], "something must be trained"
-
-
-@pytest.mark.parametrize("text", ["60", "s", "-5s", "0m", "infh", "5d", ""])
-def test_times_that_are_none(text):
-    with pytest.raises(ConfigError, match="is not understood; write for example 60s, 5m or 1h"):
-        parse_seconds(text)
-
-
-@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), (" 5M ", 300), ("1.5h", 5400)])
-def test_times(text, seconds):
-    assert parse_seconds(text) == seconds
 
 
 @pytest.mark.parametrize("more", [{"stages": "head:3"}, {"epochs": 3}])

@@ -1,9 +1,9 @@
 import pytest
 import torch
-from bundles import CLASSES, SPECS, network_of, write
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from bundles import CLASSES, SPECS, network_of, write
 from frostline.bundle import load_model
 from frostline.data.preprocess import Preprocess
 from frostline.errors import BundleError

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frostline.cli import app
-from frostline.config import TrainConfig, make_config, parse_bytes, read_yaml
+from frostline.config import TrainConfig, make_config, read_yaml
 from frostline.errors import ConfigError
 
 FLAGS = [
@@ -326,17 +326,3 @@ def test_a_bad_settings_file_gives_one_line(tmp_path, content):
 def test_a_missing_settings_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"cannot read settings from .*none\.yaml"):
         read_yaml(tmp_path / "none.yaml")
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("0B", 0), ("500MB", 5 * 10**8), ("20GB", 2 * 10**10), ("1.5 tb", 15 * 10**11), ("7kb", 7000), ("12B", 12)],
-)
-def test_sizes(text, size):
-    assert parse_bytes(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "20", "GB", "twenty GB", "20 GiB", "-1GB", "infGB", "nanMB"])
-def test_a_bad_size_is_refused(text):
-    with pytest.raises(ConfigError, match="write for example 500MB"):
-        parse_bytes(text)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from bundles import network_of, write
 from PIL import Image
 
+from bundles import network_of, write
 from frostline.data.targets import Targets
 from frostline.errors import UsageError
 from frostline.heat import draw_heat_maps

@@ -15,6 +15,8 @@ ROOT = Path(frostline.__file__).parent
 ORDER = (
     ("errors",),
     ("version",),
+    ("units",),
+    ("defaults",),
     ("importing",),
     ("config",),
     ("columns",),

@@ -1,8 +1,8 @@
 import json
 
 import pytest
-from bundles import CLASSES, write
 
+from bundles import CLASSES, write
 from frostline.errors import BundleError
 from frostline.modelcard import Card
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from bundles import CLASSES, network_of, write
 from PIL import Image
 
+from bundles import CLASSES, network_of, write
 from frostline.activations.choosing import ENGINES
 from frostline.activations.openvino_engine import is_installed
 from frostline.data import loader

@@ -53,12 +53,19 @@ def fill(
 ) -> int:
     """Compute the rows that a store lacks; an interrupted pass goes on where it was.
 
+    A store that lacks none may lie on a disk that can only be read.
+
     Returns:
         How many rows were computed.
+
+    Raises:
+        CacheError: rows are missing, and none can be written.
     """
+    if not _missing(store, requests):
+        return 0
     with store.filling(reporter):
-        missing = [request for request in _unique(requests) if row_id(request) not in store]
-        if not missing:
+        missing = _missing(store, requests)
+        if not missing:  # others have computed them meanwhile
             return 0
         batches = [missing[i : i + pictures.at_once] for i in range(0, len(missing), pictures.at_once)]
         try:
@@ -73,9 +80,10 @@ def fill(
     return len(missing)
 
 
-def _unique(requests: Sequence[Request]) -> list[Request]:
-    """One request per row; pictures with the same content share theirs."""
-    return list({row_id(request): request for request in requests}.values())
+def _missing(store: Store, requests: Sequence[Request]) -> list[Request]:
+    """One request for each row that is not there; pictures with the same content share theirs."""
+    unique = {row_id(request): request for request in requests}
+    return [request for row, request in unique.items() if row not in store]
 
 
 def _to_rows(values: Values) -> Values:

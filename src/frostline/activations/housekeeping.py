@@ -88,7 +88,7 @@ def _remove(folder: Path) -> bool:
     try:
         with FileLock(folder / "filling.lock", blocking=False):
             shutil.rmtree(folder, ignore_errors=True)
-    except Timeout:
+    except (Timeout, OSError):  # in use, or on a disk that can only be read
         return False
     return True
 

@@ -4,7 +4,7 @@ import json
 import time
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -16,7 +16,7 @@ from torch import Tensor
 from frostline.activations.key import KEY_FILE, StoreKey, read_key
 from frostline.activations.shards import Shard, half_written, open_shard, open_sound, shard_paths, write_shard
 from frostline.errors import CacheError
-from frostline.files import make_private, write_text
+from frostline.files import write_text
 from frostline.progress import Reporter
 
 SHARD_BYTES = 128 * 10**6
@@ -92,7 +92,7 @@ class DiskStore:
     """
 
     def __init__(self, home: Path, key: StoreKey, reporter: Reporter) -> None:
-        self.folder = make_private(home / key.digest())
+        self.folder = home / key.digest()
         self._reporter = reporter
         self._place: dict[bytes, tuple[Shard, int]] = {}
         self._opened: set[Path] = set()
@@ -103,8 +103,13 @@ class DiskStore:
         self._pending: list[Values] = []
         self._pending_bytes = 0
         self._pending_since = time.monotonic()
-        self._keep_key(key)
-        (self.folder / USED_FILE).touch()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._keep_key(key)
+        except OSError as error:
+            raise self._unwritable(error) from None
+        with suppress(OSError):  # a store may be read where it cannot be written
+            (self.folder / USED_FILE).touch()
         self._open_new_shards()
 
     def __contains__(self, row: bytes) -> bool:
@@ -130,10 +135,7 @@ class DiskStore:
         try:
             path = write_shard(self.folder, rows, values)
         except OSError as error:
-            raise CacheError(
-                f"cannot write activations to {self.folder}: {error.strerror or error}; free some space, choose "
-                "another --cache-dir, or use --feature-cache ram or off"
-            ) from None
+            raise self._unwritable(error) from None
         self._take(open_shard(path, keep_open=self._has_room))
 
     def read(self, rows: Sequence[bytes]) -> Values:
@@ -147,11 +149,18 @@ class DiskStore:
 
     @contextmanager
     def filling(self, reporter: Reporter) -> Iterator[None]:
-        """Hold the store's lock; on entry, see what others have added, and sweep up after those that were killed."""
+        """Hold the store's lock; on entry, see what others have added, and sweep up after those that were killed.
+
+        Raises:
+            CacheError: the folder cannot be written to.
+        """
         lock = FileLock(self.folder / "filling.lock")
-        if not _acquire_at_once(lock):
-            reporter.say("another run is computing the same activations; waiting for it")
-            lock.acquire()
+        try:
+            if not _acquire_at_once(lock):
+                reporter.say("another run is computing the same activations; waiting for it")
+                lock.acquire()
+        except OSError as error:
+            raise self._unwritable(error) from None
         try:
             for path in half_written(self.folder):
                 path.unlink(missing_ok=True)
@@ -159,6 +168,12 @@ class DiskStore:
             yield
         finally:
             lock.release()
+
+    def _unwritable(self, error: OSError) -> CacheError:
+        return CacheError(
+            f"cannot write activations to {self.folder}: {error.strerror or error}; free some space, choose "
+            "another --cache-dir, or use --feature-cache ram or off"
+        )
 
     def _keep_key(self, key: StoreKey) -> None:
         """Write what the store belongs to, for people and housekeeping; once, unless it is damaged."""

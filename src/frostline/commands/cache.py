@@ -35,8 +35,8 @@ def prune(
 ) -> None:
     """Remove the least recently used stores above a size."""
     from frostline.activations.housekeeping import prune_stores
-    from frostline.config import parse_bytes
     from frostline.files import default_cache_dir
+    from frostline.units import parse_bytes
 
     removed = prune_stores(cache_dir or default_cache_dir(), parse_bytes(limit))
     show(f"removed {len(removed)} stores, {sum(store.bytes for store in removed) / 1e6:.0f} MB")

@@ -7,17 +7,19 @@ import typer
 
 from frostline.commands.flags import Device, Engine, Precision
 from frostline.console import Terminal
+from frostline.defaults import MAX_PIXELS, THRESHOLD, TOPK
 from frostline.errors import ConfigError
+from frostline.units import parse_bytes
 
 
 def serve(
     run: Annotated[Path, typer.Argument(help="Run folder or bundle.")],
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is every one.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8000,
-    threshold: Annotated[float, typer.Option(min=0, max=1, help="Below this probability an answer is unsure.")] = 0.5,
-    topk: Annotated[int, typer.Option(min=1, max=1000, help="Classes to give where a request does not say.")] = 5,
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Least probability of a sure answer.")] = THRESHOLD,
+    topk: Annotated[int, typer.Option(min=1, max=1000, help="Classes to give where a request does not say.")] = TOPK,
     max_body: Annotated[str, typer.Option(help="Size of a request, such as 20MB.")] = "20MB",
-    max_pixels: Annotated[int, typer.Option(min=1, help="Of a picture.")] = 50_000_000,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Of a picture.")] = MAX_PIXELS,
     max_pictures: Annotated[int, typer.Option(min=1, help="Of a request.")] = 64,
     queue: Annotated[int, typer.Option(min=1, help="Pictures that may wait at once.")] = 256,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for a request.")] = 30.0,
@@ -31,7 +33,7 @@ def serve(
 ) -> None:
     """Answer over HTTP: an API for programs, a page for people."""
     from frostline.data.loader import default_workers
-    from frostline.serve.settings import Settings, check_installed, parse_size, read_api_key
+    from frostline.serve.settings import Settings, check_installed, read_api_key
 
     check_installed()
     if queue < max_pictures:
@@ -41,7 +43,7 @@ def serve(
         port=port,
         threshold=threshold,
         topk=topk,
-        max_body=parse_size("--max-body", max_body),
+        max_body=parse_bytes(max_body, least=1),
         max_pixels=max_pixels,
         max_pictures=max_pictures,
         queue=queue,

@@ -10,6 +10,7 @@ import typer
 from frostline.columns import printable
 from frostline.commands.flags import Device, Engine, Precision, choose, show
 from frostline.console import Terminal
+from frostline.defaults import THRESHOLD, TOPK
 from frostline.errors import FrostlineError, UsageError
 from frostline.importing import leave_garbage
 
@@ -30,10 +31,10 @@ def predict(
             "paths from standard input, one a line."
         ),
     ],
-    topk: Annotated[int, typer.Option(min=1, help="Classes to give per picture.")] = 5,
+    topk: Annotated[int, typer.Option(min=1, help="Classes to give per picture.")] = TOPK,
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="First probability below which an answer is unsure.")
-    ] = 0.5,
+    ] = THRESHOLD,
     format: Annotated[
         str | None, typer.Option(help="table, csv, json, jsonl or parquet [default: by the ending of --out, or table].")
     ] = None,

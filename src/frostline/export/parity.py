@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from frostline.data.loader import decoded, framed
+from frostline.defaults import MAX_PIXELS
 from frostline.export.formats import Format, Run
-from frostline.predictor import MAX_PIXELS, Predictor
+from frostline.predictor import Predictor
 
 AT_ONCE = 8
 TIMED, ROUNDS = 16, 5

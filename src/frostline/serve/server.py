@@ -50,10 +50,10 @@ def serve(
         corrections = settings.corrections and Corrections(settings.corrections, predictor, settings.max_pixels)
         told = about(service, RunFolder(run).best if run.is_dir() else run)
         app = make_app(service, told, corrections or None)
-        server = _Server(service, _config(app, settings))
-        _leave_signals_to(server)
         say(f"{told.network}, {len(told.classes)} classes, {told.engine}, {told.precision}; Ctrl-C stops")
-        say(f"http://{_shown(settings.host)}:{settings.port}/")
+        address = f"http://{_shown(settings.host)}:{settings.port}/"
+        server = _Server(service, _config(app, settings), when_it_answers=lambda: say(address))
+        _leave_signals_to(server)
         server.run(sockets=[listening])
     _ignore_signals()
 
@@ -105,11 +105,18 @@ def about(service: Service, bundle: Path) -> About:
 
 
 class _Server(uvicorn.Server):
-    """Refuses new pictures as soon as it is asked to stop."""
+    """Tells when it answers; refuses new pictures as soon as it is asked to stop."""
 
-    def __init__(self, service: Service, config: uvicorn.Config) -> None:
+    def __init__(self, service: Service, config: uvicorn.Config, *, when_it_answers: Callable[[], None]) -> None:
         super().__init__(config)
         self._service = service
+        self._when_it_answers = when_it_answers
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen; whoever reads the address before that would be refused the connection."""
+        await super().startup(sockets)
+        if self.started:
+            self._when_it_answers()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop; a second Ctrl-C does not wait."""

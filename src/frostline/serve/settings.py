@@ -1,21 +1,19 @@
 """What a server is told: where it listens, what it takes, and how much of it."""
 
 import os
-import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from frostline.data.loader import default_workers
+from frostline.defaults import MAX_PIXELS, THRESHOLD, TOPK
 from frostline.errors import ConfigError, UsageError
-from frostline.predictor import MAX_PIXELS
 
 NEEDED = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 KEY_VARIABLE = "FROSTLINE_API_KEY"
 SHORTEST_KEY = 16
 """Characters; a shorter one could be guessed."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,9 +23,9 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     """0 takes any free one."""
-    threshold: float = 0.5
+    threshold: float = THRESHOLD
     """An answer whose best class is less probable is unsure."""
-    topk: int = 5
+    topk: int = TOPK
     """Classes to give where a request does not say."""
     max_body: int = 20_000_000
     """Bytes of a request."""
@@ -68,20 +66,6 @@ def check_installed() -> None:
     missing = next((name for name in NEEDED if find_spec(name) is None), None)
     if missing:
         raise UsageError(f'serving needs {missing}, which is not installed; pip install "frostline[serve]"')
-
-
-def parse_size(flag: str, text: str) -> int:
-    """Read bytes, such as 20MB, 512KB or 1000000.
-
-    Raises:
-        ConfigError: it is something else, or nothing.
-    """
-    match = re.fullmatch(r"(\d{1,12})\s*([KMG]?B?)", text.strip(), re.IGNORECASE)
-    unit = match[2].upper() if match else ""
-    size = int(match[1]) * _UNITS.get(unit if unit.endswith("B") or not unit else f"{unit}B", 1) if match else 0
-    if size < 1:
-        raise ConfigError(f"{flag} {text!r} is no size; give bytes with a unit, such as 20MB or 512KB")
-    return size
 
 
 def read_api_key(file: Path | None) -> str:

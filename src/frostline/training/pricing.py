@@ -9,7 +9,6 @@ from frostline.activations.engines import Engine
 from frostline.activations.housekeeping import store_home
 from frostline.activations.key import row_id
 from frostline.activations.store import Values
-from frostline.config import parse_bytes
 from frostline.data.loader import Request
 from frostline.data.views import is_centred
 from frostline.network.splitting import Split, split
@@ -39,6 +38,7 @@ from frostline.training.task import (
     store_key,
     training_requests,
 )
+from frostline.units import parse_bytes
 
 
 def price_of(task: Task, stage: Stage, kind: str | None = None) -> StagePrice:

@@ -17,7 +17,7 @@ from frostline.activations.feed import DirectFeed, Feed, StoredFeed
 from frostline.activations.housekeeping import prune_stores, store_home
 from frostline.activations.key import StoreKey, key_of, row_id
 from frostline.activations.store import DiskStore, RamStore, Store, copy_to_ram
-from frostline.config import TrainConfig, parse_bytes
+from frostline.config import TrainConfig
 from frostline.data.frames import Frames
 from frostline.data.index import Image, Index
 from frostline.data.loader import Request
@@ -33,6 +33,7 @@ from frostline.progress import Reporter
 from frostline.stopwatch import Stopwatch
 from frostline.training.history import History
 from frostline.training.order import all_requests, base_requests
+from frostline.units import parse_bytes
 
 SAMPLE_PICTURES = 16
 """Decoded at most to time a stage."""
@@ -232,13 +233,13 @@ def open_feed(task: Task, split: Split, origin: Origin, requests: Sequence[Reque
         return DirectFeed(origin.engine, task.pictures, task.fabric)
     if task.last_store.is_full and origin.choice == "disk":
         return _without_disk(task, split, origin, requests)
-    store = open_store(task, split, origin)
     start = time.perf_counter()
     with task.watch.span("activations"):
         try:
+            store = open_store(task, split, origin)
             computed = fill(store, requests, origin.engine, task.pictures, task.reporter)
         except CacheError as error:
-            if task.config.feature_cache != "auto" or isinstance(store, RamStore):
+            if task.config.feature_cache != "auto" or origin.choice == "ram":
                 raise
             return _without_disk(task, split, origin, requests, error)
         rows = [row_id(request) for request in requests]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for tiers
 from harnesses import HARNESSES
+
 from tiers import tier
 
 

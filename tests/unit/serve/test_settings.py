@@ -2,20 +2,7 @@ import pytest
 
 from frostline.errors import ConfigError, UsageError
 from frostline.serve import settings
-from frostline.serve.settings import check_installed, parse_size, read_api_key
-
-
-@pytest.mark.parametrize(
-    ("text", "size"), [("20MB", 20_000_000), ("512 kb", 512_000), ("1G", 10**9), ("77", 77), ("5B", 5)]
-)
-def test_sizes(text, size):
-    assert parse_size("--max-body", text) == size
-
-
-@pytest.mark.parametrize("text", ["", "MB", "-1MB", "0", "1.5MB", "20XB", "9" * 13])
-def test_what_is_no_size_is_named(text):
-    with pytest.raises(ConfigError, match=r"--max-body .* is no size; give bytes with a unit, such as 20MB"):
-        parse_size("--max-body", text)
+from frostline.serve.settings import check_installed, read_api_key
 
 
 def test_a_key_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):
