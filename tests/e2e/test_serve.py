@@ -193,7 +193,7 @@ def test_an_address_in_use_is_one_line(start, bundle):
     ("flags", "said"),
     [
         (["--queue", "3"], "--queue 3 is less than --max-pictures 64"),
-        (["--max-body", "big"], "--max-body 'big' is no size"),
+        (["--max-body", "big"], "size 'big' is not understood"),
         (["--api-key-file", "none"], "--api-key-file none cannot be read"),
     ],
 )
