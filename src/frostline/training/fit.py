@@ -1,5 +1,6 @@
 """Fit a head by logistic regression; its depths and its weight decay are chosen on validation."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -89,12 +90,17 @@ def _scale(std_D: Tensor, widths: Sequence[int]) -> Tensor:
 def _path(
     depths: int, head: DepthHead, train_ND: Tensor, labels_N: Tensor, val_MD: Tensor, val_labels_M: Tensor
 ) -> Iterator[Choice]:
-    """Fit the deepest `depths` with each decay, from strong to weak."""
+    """Fit the deepest `depths` with one decay after the other, from strong to weak, until the loss rises.
+
+    Along such a path the validation loss falls to where the fit begins to overfit and rises from there on.
+    """
     width = sum(head.widths[-depths:])
-    fit = LogisticFit(train_ND[:, -width:], labels_N, head.linear.out_features)
+    fit, lowest = LogisticFit(train_ND[:, -width:], labels_N, head.linear.out_features), math.inf
     for decay in DECAYS:
         val_loss = float(functional.cross_entropy(fit.with_decay(decay, val_MD[:, -width:]), val_labels_M))
-        layer = fit.layer
+        if val_loss > lowest:
+            return
+        lowest, layer = val_loss, fit.layer
         yield Choice(depths, decay, val_loss, layer.weight.detach().clone(), layer.bias.detach().clone())
 
 
