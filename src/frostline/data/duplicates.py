@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from frostline.hardware import choose_precision
+
 NEIGHBOURS = 12
 """Pairs that each descriptor proposes for a picture, at most."""
 ALIKE_SMALL, ALIKE_DEEP = 0.9, 0.5
@@ -25,8 +27,8 @@ COARSE = 16
 """Side of the small picture as a descriptor."""
 PROMISING = 0.87
 """Correlation from which a pair that was laid on each other roughly is laid closely."""
-BLOCK, PAIRS_AT_ONCE = 2048, 64
-"""Rows of a product of descriptors, and pairs that are laid on each other together."""
+BLOCK, PICTURES_AT_ONCE = 2048, 32
+"""Rows of a product of descriptors, and pictures whose parts are made together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,8 @@ def _unit(x_ND: Tensor) -> Tensor:
 def _alike(x_ND: Tensor, others_ND: Tensor, least: float) -> Iterator[tuple[int, int]]:
     """Pairs whose cosine is high, the smaller number first; each picture's nearest few."""
     count = min(NEIGHBOURS + 1, len(x_ND))
+    if choose_precision("auto", "cpu") == "bf16":  # to propose pairs, three digits are enough
+        x_ND, others_ND = x_ND.bfloat16(), others_ND.bfloat16()
     for start in range(0, len(x_ND), BLOCK):
         cosines, places = (x_ND[start : start + BLOCK] @ others_ND.T).topk(count, dim=1)
         for row, column in torch.nonzero(cosines >= least).tolist():
@@ -101,33 +105,55 @@ def _alike(x_ND: Tensor, others_ND: Tensor, least: float) -> Iterator[tuple[int,
                 yield min(a, b), max(a, b)
 
 
-def _laid(pictures: Tensor, pairs: Sequence[Pair], search: Search) -> Iterator[Pair]:
-    """Give each pair its highest correlation over all parts of either picture, upright and mirrored."""
-    for start in range(0, len(pairs), PAIRS_AT_ONCE):
-        some = pairs[start : start + PAIRS_AT_ONCE]
-        sides = [pictures[[pair.first for pair in some]], pictures[[pair.second for pair in some]]]
-        best = torch.full((len(some),), -1.0)
-        for part, whole in (sides, sides[::-1]):
-            parts = _parts(part, search)  # (pairs, parts, pixels)
-            for target in (whole, whole.flip(-1)):
-                flat = _standard(_sized(target, search.side).flatten(1))
-                best = torch.maximum(best, torch.einsum("pkx,px->pk", parts, flat).amax(dim=1))
-        yield from (Pair(pair.first, pair.second, score) for pair, score in zip(some, best.tolist(), strict=True))
+def _laid(pictures: Tensor, pairs: Sequence[Pair], search: Search) -> list[Pair]:
+    """Give each pair its highest correlation over all parts of either picture, upright and mirrored.
+
+    The parts of a picture are made once, and laid on all that it is compared with.
+    """
+    others: dict[int, list[int]] = defaultdict(list)
+    for number, pair in enumerate(pairs):
+        others[pair.first].append(number)
+        others[pair.second].append(number)
+    involved = sorted(others)
+    place = {picture: i for i, picture in enumerate(involved)}
+    upright, mirrored = _whole(pictures[involved], search), _whole(pictures[involved].flip(-1), search)
+    best = torch.full((len(pairs),), -1.0)
+    for start in range(0, len(involved), PICTURES_AT_ONCE):
+        some = involved[start : start + PICTURES_AT_ONCE]
+        for picture, parts in zip(some, _parts(pictures[some], search), strict=True):
+            numbers = others[picture]
+            at = [place[pairs[i].first + pairs[i].second - picture] for i in numbers]
+            for whole in (upright, mirrored):
+                best[numbers] = torch.maximum(best[numbers], (whole[at] @ parts.T).amax(dim=1))
+    return [Pair(pair.first, pair.second, score) for pair, score in zip(pairs, best.tolist(), strict=True)]
+
+
+def _whole(pictures: Tensor, search: Search) -> Tensor:
+    """Pictures (pictures, 1, side, side) at the size in which they are laid on each other: (pictures, pixels)."""
+    return _standard(_sized(pictures, (search.side, search.side)).flatten(1))
 
 
 def _parts(pictures: Tensor, search: Search) -> Tensor:
-    """Every part of pictures (pairs, 1, side, side), at one size, standardised: (pairs, parts, pixels)."""
+    """Every part of pictures (pictures, 1, side, side), at one size, standardised: (pictures, parts, pixels).
+
+    Resizing is two matrix products, one over rows and one over columns; a matrix for each place of a part.
+    """
     side = pictures.shape[-1]
     parts = []
     for scale in search.scales:
         size = round(scale * side)
+        resize = _sized(torch.eye(size)[None, None], (search.side, size))[0, 0]
         offsets = sorted({round(shift * (side - size)) for shift in search.shifts})
-        parts += [_sized(pictures[..., y : y + size, x : x + size], search.side) for y in offsets for x in offsets]
-    return _standard(torch.stack(parts, dim=1).flatten(2))
+        ways = torch.zeros(len(offsets), search.side, side)
+        for way, offset in zip(ways, offsets, strict=True):
+            way[:, offset : offset + size] = resize
+        rows = torch.einsum("ois,pst->poit", ways, pictures[:, 0])
+        parts.append(torch.einsum("poit,qjt->poqij", rows, ways).flatten(1, 2))
+    return _standard(torch.cat(parts, dim=1).flatten(2))
 
 
-def _sized(pictures: Tensor, side: int) -> Tensor:
-    return functional.interpolate(pictures, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
+def _sized(pictures: Tensor, size: tuple[int, int]) -> Tensor:
+    return functional.interpolate(pictures, size=size, mode="bilinear", antialias=True, align_corners=False)
 
 
 def _standard(x: Tensor) -> Tensor:
