@@ -30,9 +30,10 @@ import frostline
 import measure
 from frostline.data.loader import decoded, framed
 from frostline.data.sources import open_source
+from frostline.defaults import MAX_PIXELS
 from frostline.evaluation.again import evenly
 from frostline.export.formats import FORMATS
-from frostline.predictor import MAX_PIXELS, Predictor
+from frostline.predictor import Predictor
 
 ROUNDS = 5
 Answers = dict[str, dict[str, float]]
