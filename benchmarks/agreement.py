@@ -69,11 +69,12 @@ def main() -> None:
 
 
 def compare(truth: Answers, answers: Answers, labels: dict[str, str]) -> dict[str, Any]:
-    """Agreement of the first class, the largest difference of a probability, accuracy."""
+    """Agreement of the first class, differences of probabilities, accuracy."""
     same = [max(truth[path], key=truth[path].__getitem__) == max(a, key=a.__getitem__) for path, a in answers.items()]
-    differences = [abs(truth[path][name] - p) for path, a in answers.items() for name, p in a.items()]
+    differences = [max(abs(truth[path][name] - p) for name, p in a.items()) for path, a in answers.items()]
     right = [max(a, key=a.__getitem__) == labels[path] for path, a in answers.items()]
     row = {"same_first_class": sum(same) / len(truth), "largest_difference": max(differences)}
+    row["pictures_beyond_0.0001"] = sum(difference > 1e-4 for difference in differences)
     row["accuracy"] = sum(right) / len(truth)
     print(row, flush=True)
     return row
