@@ -72,16 +72,20 @@ def _at_points(data: Path, whole: Path, home: Path, every: int) -> dict[str, int
 
 
 def _at_moments(data: Path, whole: Path, home: Path, count: int) -> dict[str, Any]:
-    """Die at random moments of a run that saves now and then."""
+    """Die at random moments of a run that saves now and then; moments at which it has ended are drawn again."""
     lost, waits, differing = [], [], 0
-    draw = random.Random(0)
-    for number in range(count):
-        out, how = home / "moment", killing.How(save_seconds=SAVE_SECONDS)
+    how, seconds = killing.How(save_seconds=SAVE_SECONDS), _seconds_of(data, home)
+    draw, number = random.Random(0), 0
+    while number < count:
+        out = home / "moment"
         process = killing.start(data, out, home / "cache-moment", how)
-        time.sleep(draw.uniform(0.1, 6.0))
+        time.sleep(draw.uniform(0.0, seconds))
         process.kill()
         died = time.monotonic()
-        killing.finish(process)
+        if killing.finish(process) == 0:
+            _remove(home, "moment", "cache-moment")
+            continue
+        number += 1
         notes, saved = killing.notes_of(out), killing.steps_saved(out)
         if len(notes) > saved:
             lost.append(died - (notes[saved - 1] if saved else notes[0]))
@@ -94,11 +98,21 @@ def _at_moments(data: Path, whole: Path, home: Path, count: int) -> dict[str, An
     return {
         "tried": count,
         "survived": count,
+        "seconds_of_a_run": seconds,
         "differing_bytes": differing,
         "save_seconds": SAVE_SECONDS,
         "lost_seconds": _spread(lost),
         "seconds_to_next_step": _spread(waits),
     }
+
+
+def _seconds_of(data: Path, home: Path) -> float:
+    """Seconds that a run takes that nothing happens to."""
+    start = time.monotonic()
+    out = home / "timed"
+    assert killing.finish(killing.start(data, out, home / "cache-timed", killing.How(save_seconds=SAVE_SECONDS))) == 0
+    _remove(home, "timed", "cache-timed")
+    return time.monotonic() - start
 
 
 def _saving(data: Path) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """A process killed at any write, sync or rename, or at any moment, leaves a run that ends with the same bytes."""
 
 import random
+import shutil
 import signal
 import time
 
@@ -53,10 +54,14 @@ def test_killed_again_and_again(unbroken, fast_path):
 @pytest.mark.parametrize("number", range(MOMENTS))
 def test_killed_at_any_moment(unbroken, fast_path, number):
     data, whole = unbroken
-    out, wait = fast_path / "run", random.Random(number).uniform(0.2, 3.0)
-    process = start(data, out, fast_path / "cache", How(save_seconds=0.3))
-    time.sleep(wait)
-    process.kill()
-    finish(process)
+    out, draw, seconds = fast_path / "run", random.Random(number), 3.0
+    while True:  # until a moment is met before the run ends by itself
+        process = start(data, out, fast_path / "cache", How(save_seconds=0.3))
+        time.sleep(draw.uniform(0.0, seconds))
+        process.kill()
+        if finish(process) == -signal.SIGKILL:
+            break
+        shutil.rmtree(out)
+        seconds *= 0.7
     assert finish(start(data, out, fast_path / "cache", How())) == 0
     assert differing(out, whole) == 0
