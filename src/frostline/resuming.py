@@ -69,9 +69,11 @@ def settings_digest(task: Task) -> str:
 
 @contextmanager
 def noting_divergence(run: RunFolder) -> Iterator[None]:
-    """Write down what a step that diverged saw; what was saved before it stays."""
+    """Write down what a step that diverged saw; the state that was saved before it, the last good one, stays."""
     try:
         yield
     except DivergedError as error:
-        write_text(run.diverged, json.dumps(error.facts, indent=1, ensure_ascii=False))
-        raise DivergedError(f"{error}; all of its pictures: {run.diverged}", error.facts) from None
+        saved = run.state.relative_to(run.path).as_posix() if run.state.is_file() else None
+        facts = {**error.facts, "last_good_state": saved}
+        write_text(run.diverged, json.dumps(facts, indent=1, ensure_ascii=False))
+        raise DivergedError(f"{error}; all of its pictures: {run.diverged}", facts) from None

@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from frostline.config import TrainConfig
-from frostline.data.pictures import first_few
-from frostline.errors import DivergedError
 from frostline.hardware import seed_device
 from frostline.plan.optimizers import set_lr
 from frostline.plan.stages import start_training_mode
 from frostline.randomness import seed_of
+from frostline.training.divergence import diverged
 from frostline.training.history import History
 from frostline.training.mixing import draw_mix
 from frostline.training.order import share_of, train_requests
@@ -70,16 +69,14 @@ def train_epoch(
     requests = train_requests(images, task.views, seed=config.seed, epoch=history.done)
     labels = torch.tensor([image.label for image in images], device=fabric.device)
     mine = [share_of(batch, fabric.global_rank, fabric.world_size) for batch in batches]
-    val_losses = [row.val_loss for row in history.of_stage(stage.number + 1)]
+    val_losses = history.val_losses(stage.number + 1)
     unread, together = first, 1 if fabric.device.type == "cpu" else READ_TOGETHER
     start_training_mode(run.split.suffix, config, task.network.head)
     if first:
         advance(sum(map(len, batches[:first])))
 
     def rate_at(step: int) -> float:
-        return stage.lr * run.schedule.factor(
-            epoch * len(batches) + step, steps_per_epoch=len(batches), epochs=stage.epochs, val_losses=val_losses
-        )
+        return run.rate(epoch, step, len(batches), val_losses)
 
     feed = run.feeds.training.batches([[requests[i] for i in numbers] for numbers in mine[first:]])
     for step, values in zip(range(first, len(batches)), feed, strict=True):
@@ -98,8 +95,7 @@ def train_epoch(
         if len(sums) - unread >= together or len(sums) == len(batches):
             wrong = _first_not_finite(sums[unread:])
             if wrong is not None:
-                at = unread + wrong
-                raise _diverged(history, stage.name, at, rate_at(at), [images[i].path for i in batches[at]])
+                raise diverged(task, run, history, epoch, unread + wrong, "the loss is not finite at")
             unread = len(sums)
             pause()
     totals = over_processes(task, torch.stack(sums)).double().cpu()
@@ -118,13 +114,3 @@ def _rules(config: TrainConfig, run: StageRun, epoch: int, step: int) -> Rules:
 def _first_not_finite(sums: Sums) -> int | None:
     losses = torch.stack(sums)[:, 0].tolist()
     return next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), None)
-
-
-def _diverged(history: History, stage: str, step: int, lr: float, paths: list[str]) -> DivergedError:
-    """Say at which step (from 0, of its epoch) the loss was no number any more, and what it saw."""
-    number = len(history.steps) + step + 1
-    return DivergedError(
-        f"the loss is not finite at step {number} ({stage}, rate {lr:g}; pictures {first_few(paths)}); lower the "
-        "learning rate (--lr, or @RATE in the stage) or use --precision fp32",
-        {"stage": stage, "epoch": history.done + 1, "step": number, "lr": lr, "pictures": paths},
-    )

@@ -42,7 +42,7 @@ class History:
     epochs: list[EpochRow] = field(default_factory=list)
     steps: list[StepRow] = field(default_factory=list)
     best: int | None = None
-    """Place in `epochs` of the best by validation accuracy: the earliest on ties, never NaN."""
+    """Place in `epochs` of the best by validation accuracy: the earliest on ties, never one whose loss is no number."""
 
     @property
     def done(self) -> int:
@@ -53,7 +53,7 @@ class History:
         """Append an epoch; tell whether it is the best so far."""
         self.epochs.append(row)
         best = -math.inf if self.best is None else self.epochs[self.best].val_accuracy
-        better = row.val_accuracy > best  # False for NaN
+        better = math.isfinite(row.val_loss) and row.val_accuracy > best  # False for NaN
         if better:
             self.best = len(self.epochs) - 1
         return better
@@ -61,6 +61,10 @@ class History:
     def of_stage(self, stage: int) -> list[EpochRow]:
         """Epochs of one stage (counted from 1), an epoch 0 left out."""
         return [row for row in self.epochs if row.stage == stage and row.epoch > 0]
+
+    def val_losses(self, stage: int) -> list[float]:
+        """Validation losses of a stage's epochs (stages count from 1)."""
+        return [row.val_loss for row in self.of_stage(stage)]
 
     def waited(self, stage: int) -> int:
         """Epochs of this stage since its best one."""

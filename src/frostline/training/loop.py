@@ -17,6 +17,7 @@ from frostline.network.splitting import split
 from frostline.plan.stages import ParameterCounts, Stage, freeze
 from frostline.plan.timeleft import TimeLeft
 from frostline.sealed import Tensors, digest_tensors
+from frostline.training.divergence import diverged, expect_finite
 from frostline.training.epoch import Sums, train_epoch
 from frostline.training.headstart import fit_head
 from frostline.training.history import EpochRow, History, StepRow
@@ -60,7 +61,7 @@ def run_plan(task: Task, *, resumed: State | None, save: Save) -> Progress:
         save: called with the state after an epoch, every few seconds and at the end of each stage.
 
     Raises:
-        DivergedError: the loss is not finite.
+        DivergedError: a loss or the weights are not finite.
         BundleError: the state is of other starting weights.
     """
     progress = _start(task, resumed)
@@ -144,7 +145,10 @@ def _run_epoch(task: Task, run: StageRun, progress: Progress, epoch: int, done: 
         pause = partial(_pause, task, run, progress, epoch, sums)
         trained = train_epoch(task, run, history, epoch, sums, advance=advance, pause=pause)
     took = time.perf_counter() - start
+    expect_finite(task, run, history, epoch, len(sums) - 1)
     val_loss, val_accuracy = _measure(task, run, progress, epoch, sums)
+    if not math.isfinite(val_loss):
+        raise diverged(task, run, history, epoch, len(sums) - 1, "the validation loss is not finite after")
     row = EpochRow(
         stage=run.stage.number + 1,
         epoch=history.done + 1,
@@ -171,6 +175,7 @@ def _pause(task: Task, run: StageRun, progress: Progress, epoch: int, sums: Sums
     """Between two steps: save where it is time to, and end where a signal came."""
     is_due, is_ending = _agreed(task, run.saver.is_due(), run.stop.is_wanted)
     if is_due or is_ending:
+        expect_finite(task, run, progress.history, epoch, len(sums) - 1)
         steps = over_processes(task, torch.stack(sums))
         run.saver.save(lambda: _state(task, run, progress, epoch, steps))
     if is_ending:

@@ -1,9 +1,11 @@
 """A stage under way, and the batches of its epochs."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from lightning_fabric.wrappers import _FabricModule, _FabricOptimizer
+from torch import Tensor
 
 from frostline.network.pooling import channel_axis
 from frostline.network.splitting import Split
@@ -11,6 +13,7 @@ from frostline.plan.optimizers import make_optimizer
 from frostline.plan.schedules import Schedule, parse_schedule
 from frostline.plan.stages import Stage, training_graph
 from frostline.training.averaging import Average
+from frostline.training.finite import finite_tensors
 from frostline.training.order import shuffled_batches
 from frostline.training.saving import Saver
 from frostline.training.state import State, write_moments
@@ -33,8 +36,16 @@ class StageRun:
     """Of each value that crosses the cut, the batch not counted."""
     average: Average | None
     """Where the settings ask for one; what is measured and kept is then the average."""
+    finite: tuple[Tensor, ...]
+    """What of the suffix was finite when the stage began, and has to stay so."""
     saver: Saver
     stop: Stop
+
+    def rate(self, epoch: int, step: int, steps: int, val_losses: Sequence[float]) -> float:
+        """The learning rate of a step (from 0) of an epoch (from 0) of so many, after epochs with these losses."""
+        return self.stage.lr * self.schedule.factor(
+            epoch * steps + step, steps_per_epoch=steps, epochs=self.stage.epochs, val_losses=val_losses
+        )
 
     def measured(self) -> AbstractContextManager[None]:
         """Have the network hold what is measured and kept."""
@@ -75,7 +86,8 @@ def set_up(
         write_moments(wrapped.optimizer, dict(divided.suffix.named_parameters()), resumed.moments)
     axes = tuple(channel_axis(shape, task.network.preprocess.input_shape) for shape in divided.cut.shapes)
     schedule = parse_schedule(task.config.schedule)
-    return StageRun(stage, divided, feeds, origin, suffix, wrapped, schedule, axes, average, saver, stop)
+    finite = finite_tensors(divided.suffix)
+    return StageRun(stage, divided, feeds, origin, suffix, wrapped, schedule, axes, average, finite, saver, stop)
 
 
 def batches_of(task: Task, stage: Stage, epoch: int) -> list[list[int]]:

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -33,6 +34,13 @@ def history_of(*accuracies, stage=1):
 )
 def test_the_earliest_best_wins_and_nan_never(accuracies, best):
     assert history_of(*accuracies).best == best
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_an_epoch_whose_loss_is_no_number_is_never_the_best(loss):
+    history = history_of(0.25)
+    assert not history.add(replace(epoch_row(2, 0.5), val_loss=loss))
+    assert history.best == 0
 
 
 def test_add_tells_whether_an_epoch_is_the_best():
