@@ -1,5 +1,6 @@
 """Disks that are full, read-only or faulty: a run goes on without what only saves time, and says so once."""
 
+import csv
 import errno
 import os
 import resource
@@ -7,11 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from killing import SETTINGS, How, be_short, differing, finish, start
 
 from frostline import api
+from frostline.activations import shards
 from frostline.activations import store as store_module
 from frostline.errors import CacheError, ConfigError, LimitError
 from frostline.plan import price
@@ -49,6 +52,11 @@ def pictures(tmp_path):
     return make_pictures(tmp_path / "data")
 
 
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def refuse(number):
     def write(*_, **__):
         raise OSError(number, os.strerror(number))
@@ -67,6 +75,61 @@ def test_a_store_that_cannot_be_written_is_done_without(pictures, tmp_path, monk
     assert len(told) == 1
     assert os.strerror(number) in told[0]
     assert differing(run.path, whole.path) == 0
+
+
+@pytest.mark.usefixtures("_on_disk")
+def test_a_store_that_cannot_be_read_is_computed_again(pictures, tmp_path, monkeypatch):
+    whole = api.train(pictures, out=tmp_path / "whole", cache_dir=tmp_path / "cache", **QUICK)
+    monkeypatch.setattr(shards, "digest_file", refuse(errno.EIO))
+    heard = Listening()
+    run = api.train(pictures, out=tmp_path / "run", cache_dir=tmp_path / "cache", reporter=heard, **QUICK)
+    assert len([text for text in heard.warnings if "Input/output error" in text and "cannot be read" in text]) == 1
+    assert len([text for text in heard.warnings if "without the disk" in text]) == 1, "nothing can be written either"
+    assert differing(run.path, whole.path) == 0
+
+
+@pytest.mark.usefixtures("_on_disk")
+def test_a_damaged_store_that_can_only_be_read_is_done_without(pictures, tmp_path, monkeypatch):
+    whole = api.train(pictures, out=tmp_path / "whole", cache_dir=tmp_path / "cache", **QUICK)
+    for path in (tmp_path / "cache").rglob("*.safetensors"):
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+    unlink = Path.unlink
+
+    def keep(path, **options):
+        return refuse(errno.EROFS)() if path.suffix == ".safetensors" else unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", keep)
+    monkeypatch.setattr(store_module, "write_shard", refuse(errno.EROFS))
+    heard = Listening()
+    run = api.train(pictures, out=tmp_path / "run", cache_dir=tmp_path / "cache", reporter=heard, **QUICK)
+    assert len([text for text in heard.warnings if "were damaged" in text]) == len(heard.warnings) - 1
+    assert len([text for text in heard.warnings if "without the disk" in text]) == 1
+    assert differing(run.path, whole.path) == 0
+
+
+@pytest.mark.usefixtures("_on_disk")
+@pytest.mark.parametrize("limit", [None, 1], ids=["into memory", "in an epoch"])
+def test_a_store_that_stops_giving_its_rows_is_done_without(pictures, tmp_path, monkeypatch, limit):
+    """While its rows are taken into memory, or, where they do not fit there, in the middle of an epoch."""
+    if limit:
+        monkeypatch.setattr("frostline.training.task.RAM_LIMIT", limit)
+    whole = api.train(pictures, out=tmp_path / "whole", cache_dir=tmp_path / "cache", **QUICK)
+    read, rows = shards.Shard.read_row, []
+
+    def fail(shard, row, into):
+        rows.append(row)
+        if len(rows) > 30:
+            raise CacheError(f"cannot read {shard.path}: Input/output error; start the run again")
+        return read(shard, row, into)
+
+    monkeypatch.setattr(shards.Shard, "read_row", fail)
+    heard = Listening()
+    run = api.train(pictures, out=tmp_path / "run", cache_dir=tmp_path / "cache", reporter=heard, **QUICK)
+    assert len([text for text in heard.warnings if "Input/output error; going on without the disk" in text]) == 1
+    losses = [[float(row["loss"]) for row in rows_of(folder.path / "steps.csv")] for folder in (run, whole)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
 def test_a_store_that_was_asked_for_is_an_error(pictures, tmp_path, monkeypatch):

@@ -1,6 +1,6 @@
 """Feeds: give a suffix its input batch by batch, from stored rows or from pixels; the suffix cannot tell which."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from frostline.activations.engines import Engine
 from frostline.activations.key import row_id
 from frostline.activations.store import Store, Values
 from frostline.data.loader import Request
+from frostline.errors import CacheError
 from frostline.hardware import Computer
 
 
@@ -39,6 +40,31 @@ class StoredFeed:
         for batch in requests:
             values = self.store.read([row_id(request) for request in batch])
             yield tuple(_arranged(value.to(self.fabric.device, non_blocking=True)) for value in values)
+
+
+@dataclass(slots=True)
+class SparedFeed:
+    """Reads stored rows for as long as the disk gives them; from the first that it does not, computes them."""
+
+    stored: StoredFeed
+    direct: "DirectFeed"
+    tell: Callable[[CacheError], None]
+    """Called once, with what the disk said."""
+    is_stored: bool = True
+
+    def batches(self, requests: Sequence[Sequence[Request]]) -> Iterator[Values]:
+        """Give each batch's values."""
+        given = 0
+        if self.is_stored:
+            try:
+                for values in self.stored.batches(requests):
+                    given += 1
+                    yield values
+                return
+            except CacheError as error:
+                self.is_stored = False
+                self.tell(error)
+        yield from self.direct.batches(requests[given:])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """List, verify and prune the stores under one home."""
 
+import os
 import re
 import shutil
 from contextlib import suppress
@@ -63,7 +64,7 @@ def _remove_unsound(folder: Path) -> list[Path]:
             first = first or shard
         except FileNotFoundError:  # pruned meanwhile
             continue
-        except CacheError:
+        except (CacheError, OSError):  # unsound, or the disk does not give it
             path.unlink(missing_ok=True)
             removed.append(path)
     return removed
@@ -103,14 +104,21 @@ def _info(folder: Path) -> StoreInfo:
     return StoreInfo(
         folder,
         cut=str(key["cut"]) if key else "",
-        bytes=sum(map(_size, folder.iterdir())),
+        bytes=sum(state.st_size for state in map(_state, _within(folder)) if state),
         shards=len(shard_paths(folder)),
-        last_used=used.stat().st_mtime if used.is_file() else 0.0,
+        last_used=state.st_mtime if (state := _state(used)) else 0.0,
     )
 
 
-def _size(path: Path) -> int:
-    """Bytes of a file; none where another process has put it in place or removed it meanwhile."""
-    with suppress(FileNotFoundError):
-        return path.stat().st_size
-    return 0
+def _within(folder: Path) -> list[Path]:
+    """What lies in a store; nothing where another process has removed it meanwhile."""
+    with suppress(OSError):
+        return list(folder.iterdir())
+    return []
+
+
+def _state(path: Path) -> os.stat_result | None:
+    """Size and times of a file; None where another process has put it in place or removed it meanwhile."""
+    with suppress(OSError):
+        return path.stat()
+    return None

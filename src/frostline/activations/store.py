@@ -1,5 +1,6 @@
 """Stores of activation rows, in memory or on disk, behind one small interface."""
 
+import errno
 import json
 import time
 import weakref
@@ -25,6 +26,8 @@ FLUSH_SECONDS = 20.0
 MOST_OPEN = 256
 """Files held open at once; systems allow about a thousand."""
 USED_FILE = "used"
+_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What is no fault of a file that cannot be opened."""
 
 Values = tuple[Tensor, ...]
 
@@ -88,14 +91,16 @@ class DiskStore:
     """Rows in shards on disk, shared by all processes of the user.
 
     Shards are only ever added or removed whole. What is damaged or another store's is removed when the store is opened;
-    its rows are then missing and computed again.
+    its rows are then missing and computed again, as are those of what the disk does not give.
     """
 
     def __init__(self, home: Path, key: StoreKey, reporter: Reporter) -> None:
-        self.folder = home / key.digest()
+        self.folder, self._key = home / key.digest(), key
         self._reporter = reporter
         self._place: dict[bytes, tuple[Shard, int]] = {}
         self._opened: set[Path] = set()
+        self._given_up: set[Path] = set()
+        self._is_unreadable = False
         self._first: Shard | None = None
         self._files: list[BinaryIO] = []
         weakref.finalize(self, _close_all, self._files)
@@ -104,12 +109,9 @@ class DiskStore:
         self._pending_bytes = 0
         self._pending_since = time.monotonic()
         try:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._keep_key(key)
+            self._begin()
         except OSError as error:
-            raise self._unwritable(error) from None
-        with suppress(OSError):  # a store may be read where it cannot be written
-            (self.folder / USED_FILE).touch()
+            raise self._unusable("write", error) from None
         self._open_new_shards()
 
     def __contains__(self, row: bytes) -> bool:
@@ -134,9 +136,9 @@ class DiskStore:
         rows, self._pending_rows, self._pending, self._pending_bytes = self._pending_rows, [], [], 0
         try:
             path = write_shard(self.folder, rows, values)
+            self._take(open_shard(path, keep_open=self._has_room))
         except OSError as error:
-            raise self._unwritable(error) from None
-        self._take(open_shard(path, keep_open=self._has_room))
+            raise self._unusable("write", error) from None
 
     def read(self, rows: Sequence[bytes]) -> Values:
         """Give rows as a batch."""
@@ -156,44 +158,86 @@ class DiskStore:
         """
         lock = FileLock(self.folder / "filling.lock")
         try:
+            self._begin()
             if not _acquire_at_once(lock):
                 reporter.say("another run is computing the same activations; waiting for it")
-                lock.acquire()
+                self._wait_for(lock)
         except OSError as error:
-            raise self._unwritable(error) from None
+            raise self._unusable("write", error) from None
         try:
-            for path in half_written(self.folder):
-                path.unlink(missing_ok=True)
-            self._open_new_shards()
+            self._prepare_to_fill()
             yield
         finally:
             lock.release()
 
-    def _unwritable(self, error: OSError) -> CacheError:
+    def _wait_for(self, lock: FileLock) -> None:
+        try:
+            lock.acquire()
+        except FileNotFoundError:  # who held it has pruned the store
+            self._begin()
+            lock.acquire()
+
+    def _prepare_to_fill(self) -> None:
+        """Sweep up, and see what others have added; who pruned the store meanwhile took its key too."""
+        try:
+            self._begin()
+            for path in half_written(self.folder):
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._unusable("write", error) from None
+        self._open_new_shards()
+
+    def _unusable(self, verb: str, error: OSError) -> CacheError:
+        preposition, remedy = ("to", "free some space") if verb == "write" else ("from", "check the disk")
         return CacheError(
-            f"cannot write activations to {self.folder}: {error.strerror or error}; free some space, choose "
+            f"cannot {verb} activations {preposition} {self.folder}: {error.strerror or error}; {remedy}, choose "
             "another --cache-dir, or use --feature-cache ram or off"
         )
 
-    def _keep_key(self, key: StoreKey) -> None:
+    def _begin(self) -> None:
+        """Have a folder that its user alone can read, the store's key in it, and its time of use."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._keep_key()
+        with suppress(OSError):  # a store may be read where it cannot be written
+            (self.folder / USED_FILE).touch()
+
+    def _keep_key(self) -> None:
         """Write what the store belongs to, for people and housekeeping; once, unless it is damaged."""
         path = self.folder / KEY_FILE
         if read_key(self.folder) is None:
             if path.exists():
                 self._reporter.warn(f"{KEY_FILE} of stored activations {self.folder.name[:12]}... was damaged; mended")
-            write_text(path, json.dumps(asdict(key), indent=1))
+            write_text(path, json.dumps(asdict(self._key), indent=1))
 
     def _open_new_shards(self) -> None:
-        for path in shard_paths(self.folder):
-            if path in self._opened:
-                continue
-            try:
-                self._take(open_sound(path, like=self._first, keep_open=self._has_room))
-            except FileNotFoundError:  # removed meanwhile, by another process or by the user
-                continue
-            except CacheError as error:
+        try:
+            for path in shard_paths(self.folder):
+                if path not in self._opened and path not in self._given_up:
+                    self._open(path)
+        except OSError as error:
+            raise self._unusable("read", error) from None
+
+    def _open(self, path: Path) -> None:
+        """Check a shard and take its rows, or do without them."""
+        try:
+            self._take(open_sound(path, like=self._first, keep_open=self._has_room))
+        except FileNotFoundError:  # removed meanwhile, by another process or by the user
+            return
+        except OSError as error:
+            if error.errno in _LIMITS:
+                raise
+            if not self._is_unreadable:  # a failing disk has many
+                self._reporter.warn(
+                    f"stored activations cannot be read ({error.strerror or error}: {path}); what is missing is "
+                    "computed again (`frostline cache verify` removes what stays unreadable)"
+                )
+            self._is_unreadable = True
+            self._given_up.add(path)
+        except CacheError as error:
+            self._given_up.add(path)
+            with suppress(OSError):  # on a disk that can only be read it stays, and is not looked at again
                 path.unlink(missing_ok=True)
-                self._reporter.warn(f"{error}; computing them again")
+            self._reporter.warn(f"{error}; computing them again")
 
     @property
     def _has_room(self) -> bool:

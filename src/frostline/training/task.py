@@ -13,7 +13,7 @@ from torch import Tensor
 from frostline.activations.choosing import Engines
 from frostline.activations.compute import Pictures, fill, row_bytes
 from frostline.activations.engines import Engine
-from frostline.activations.feed import DirectFeed, Feed, StoredFeed
+from frostline.activations.feed import DirectFeed, Feed, SparedFeed, StoredFeed
 from frostline.activations.housekeeping import prune_stores, store_home
 from frostline.activations.key import StoreKey, key_of, row_id
 from frostline.activations.store import DiskStore, RamStore, Store, copy_to_ram
@@ -86,7 +86,7 @@ class LastStore:
     digest: str = ""
     store: Store | None = None
     is_full: bool = False
-    """Whether the disk took no more, so that the rest of the run does without it."""
+    """Whether the disk took no more, or gave nothing, so that the rest of the run does without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,28 +233,37 @@ def open_feed(task: Task, split: Split, origin: Origin, requests: Sequence[Reque
         return DirectFeed(origin.engine, task.pictures, task.fabric)
     if task.last_store.is_full and origin.choice == "disk":
         return _without_disk(task, split, origin, requests)
-    start = time.perf_counter()
+    start, rows = time.perf_counter(), [row_id(request) for request in requests]
+    may_do_without = task.config.feature_cache == "auto" and origin.choice == "disk"
     with task.watch.span("activations"):
         try:
             store = open_store(task, split, origin)
             computed = fill(store, requests, origin.engine, task.pictures, task.reporter)
+            per_row = row_bytes(store.read(rows[:1]))
+            if isinstance(store, DiskStore):
+                prune_stores(task.cache_dir, parse_bytes(task.config.cache_limit), keep=store.folder)
+                if may_do_without and per_row * len(set(rows)) <= RAM_LIMIT:
+                    store = copy_to_ram(store, rows)
         except CacheError as error:
-            if task.config.feature_cache != "auto" or origin.choice == "ram":
+            if not may_do_without:
                 raise
             return _without_disk(task, split, origin, requests, error)
-        rows = [row_id(request) for request in requests]
-        per_row = row_bytes(store.read(rows[:1]))
-        if isinstance(store, DiskStore):
-            prune_stores(task.cache_dir, parse_bytes(task.config.cache_limit), keep=store.folder)
-            if task.config.feature_cache == "auto" and per_row * len(set(rows)) <= RAM_LIMIT:
-                store = copy_to_ram(store, rows)
     fresh = {task.last_store.digest.encode() + row for row in rows} - task.tally.rows
     task.tally.rows |= fresh
     task.tally.engine = origin.engine.name
     task.tally.bytes += per_row * len(fresh)
     task.tally.computed += computed
     task.tally.seconds += time.perf_counter() - start if computed else 0.0
-    return StoredFeed(store, task.fabric)
+    feed = StoredFeed(store, task.fabric)
+    if not may_do_without or not isinstance(store, DiskStore):
+        return feed
+    direct = DirectFeed(origin.engine, task.pictures, task.fabric)
+    return SparedFeed(feed, direct, lambda error: _give_up_disk(task, error))
+
+
+def _give_up_disk(task: Task, error: CacheError) -> None:
+    task.reporter.warn(f"{str(error).partition(';')[0]}; going on without the disk")
+    task.last_store.is_full, task.last_store.store = True, None
 
 
 def _without_disk(
@@ -262,8 +271,7 @@ def _without_disk(
 ) -> Feed:
     """Make a feed that stores in memory what fits there, and else computes every time; told once in a run."""
     if error is not None:
-        task.reporter.warn(f"{str(error).partition(';')[0]}; going on without the disk")
-        task.last_store.is_full, task.last_store.store = True, None
+        _give_up_disk(task, error)
     with torch.no_grad():
         sample = origin.engine.run([sample_of(task)])
     fits = row_bytes(next(iter(sample))) * len(requests) <= RAM_LIMIT

@@ -7,12 +7,12 @@ from PIL import Image
 
 from frostline.activations.compute import Pictures, fill, row_bytes
 from frostline.activations.engines import TorchEngine
-from frostline.activations.feed import DirectFeed, StoredFeed
+from frostline.activations.feed import DirectFeed, SparedFeed, StoredFeed
 from frostline.activations.key import key_of, row_id
 from frostline.activations.store import DiskStore, RamStore
 from frostline.data.loader import Request
 from frostline.data.sources import open_source
-from frostline.errors import DataError
+from frostline.errors import CacheError, DataError
 from frostline.files import digest_file
 from frostline.hardware import make_fabric
 from frostline.network.build import NetworkSpec, build
@@ -133,6 +133,28 @@ def test_feeds_give_the_same(world, tmp_path):
     for ours, theirs in zip(stored.batches(batches), computed.batches(batches), strict=True):
         torch.testing.assert_close(ours, theirs)
         assert all(value.is_contiguous(memory_format=torch.channels_last) for value in (*ours, *theirs))
+
+
+def test_a_feed_whose_disk_fails_goes_on_computing_and_tells_once(world, tmp_path, monkeypatch):
+    divided, requests, pictures, engine = world
+    store = DiskStore(tmp_path, key_of(divided, pictures.preprocess, "fp32", engine.name), Silent())
+    fill(store, requests, engine, pictures, Silent())
+    stored, computed = StoredFeed(store, engine.fabric), DirectFeed(engine, pictures, engine.fabric)
+    told, batches = [], [requests[0:4], requests[4:8], requests[8:12]]
+    feed = SparedFeed(stored, computed, told.append)
+    read, reads = DiskStore.read, []
+
+    def fail(self, rows):
+        reads.append(rows)
+        if len(reads) > 1:
+            raise CacheError("cannot read it")
+        return read(self, rows)
+
+    monkeypatch.setattr(DiskStore, "read", fail)
+    for _ in range(2):
+        torch.testing.assert_close(list(feed.batches(batches)), list(computed.batches(batches)))
+    assert list(map(str, told)) == ["cannot read it"]
+    assert (len(reads), feed.is_stored) == (2, False)
 
 
 def test_bytes_of_a_row():

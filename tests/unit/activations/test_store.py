@@ -1,3 +1,4 @@
+import errno
 import json
 import multiprocessing
 import os
@@ -18,6 +19,7 @@ from safetensors.torch import save as tensors_save
 from safetensors.torch import save_file
 
 from frostline.activations import store as store_module
+from frostline.activations.housekeeping import list_stores, prune_stores
 from frostline.activations.key import StoreKey
 from frostline.activations.shards import open_shard, write_shard
 from frostline.activations.store import DiskStore, RamStore, copy_to_ram
@@ -465,6 +467,92 @@ def test_a_damaged_shard_may_be_removed_by_another_process_first(filled, tmp_pat
     reporter = Recorder()
     check(DiskStore(tmp_path, KEY, reporter), [3, 4])
     assert reporter.warned == ["it is damaged; computing them again"]
+
+
+def refusing(number):
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    return refuse
+
+
+def test_what_the_disk_does_not_give_is_computed_again_and_told_once(filled, tmp_path, monkeypatch):
+    folder, first, second = filled
+    monkeypatch.setattr(store_module, "open_sound", refusing(errno.EIO))
+    reporter = Recorder()
+    store = DiskStore(tmp_path, KEY, reporter)
+    with store.filling(reporter):
+        assert [row(number) in store for number in (1, 2, 3, 4)] == [False] * 4
+    assert len(reporter.warned) == 1
+    assert "stored activations cannot be read (Input/output error: " in reporter.warned[0]
+    assert shards(folder) == sorted([first, second]), "a disk that fails once may give them the next time"
+    monkeypatch.undo()
+    check(DiskStore(tmp_path, KEY, Recorder()), [1, 2, 3, 4])
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_too_many_open_files_are_no_fault_of_a_shard(filled, tmp_path, monkeypatch, number):
+    monkeypatch.setattr(store_module, "open_sound", refusing(number))
+    with pytest.raises(CacheError, match=f"cannot read activations from .*: {os.strerror(number)}; check the disk"):
+        DiskStore(tmp_path, KEY, Recorder())
+
+
+def test_a_folder_that_cannot_be_listed_is_one_line(filled, tmp_path, monkeypatch):
+    monkeypatch.setattr(store_module, "shard_paths", refusing(errno.EIO))
+    with pytest.raises(CacheError, match=r"cannot read activations from .*: Input/output error; check the disk"):
+        DiskStore(tmp_path, KEY, Recorder())
+
+
+def test_a_damaged_shard_that_cannot_be_removed_is_done_without(filled, tmp_path, monkeypatch):
+    _, first, _ = filled
+    flip(first, -1)
+    monkeypatch.setattr(Path, "unlink", refusing(errno.EROFS))
+    reporter = Recorder()
+    store = DiskStore(tmp_path, KEY, reporter)
+    assert [row(number) in store for number in (1, 2, 3, 4)] == [False, False, True, True]
+    store._open_new_shards()
+    assert len(reporter.warned) == 1, "told once"
+    check(store, [3, 4])
+
+
+def test_a_new_shard_that_cannot_be_read_back_is_one_line(tmp_path, monkeypatch):
+    store = DiskStore(tmp_path, KEY, Recorder())
+    add(store, 1)
+    monkeypatch.setattr(store_module, "open_shard", refusing(errno.EIO))
+    with pytest.raises(CacheError, match="Input/output error"):
+        store.flush()
+
+
+def test_a_store_that_was_pruned_before_it_is_filled_has_its_key_again(tmp_path):
+    store = DiskStore(tmp_path / "activations", KEY, Recorder())
+    assert [gone.folder for gone in prune_stores(tmp_path, 0)] == [store.folder]
+    reporter = Recorder()
+    with store.filling(reporter):
+        add(store, 1)
+        store.flush()
+    assert [(info.folder, info.shards) for info in list_stores(tmp_path)] == [(store.folder, 1)]
+    assert store.folder.stat().st_mode & 0o777 == 0o700
+    assert reporter.warned == []
+
+
+def test_a_store_that_is_pruned_by_whom_it_waits_for_has_its_key_again(tmp_path):
+    store = DiskStore(tmp_path / "activations", KEY, Recorder())
+    held, lock = threading.Event(), FileLock(store.folder / "filling.lock")
+
+    def prune():
+        with lock:
+            held.set()
+            time.sleep(0.3)
+            shutil.rmtree(store.folder)
+
+    pruning = threading.Thread(target=prune)
+    pruning.start()
+    held.wait()
+    with store.filling(Recorder()):
+        add(store, 1)
+        store.flush()
+    pruning.join()
+    assert [(info.folder, info.shards) for info in list_stores(tmp_path)] == [(store.folder, 1)]
 
 
 def test_who_waits_for_another_run_is_told(tmp_path):
