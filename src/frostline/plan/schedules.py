@@ -19,6 +19,8 @@ _DEFAULTS: dict[str, tuple[float, ...]] = {
     "onecycle": (0.3,),
     "plateau": (0.5, 2),
 }
+_COUNTS = {"step": 0, "exponential": 0, "plateau": 1}
+"""Which of a schedule's values is a number of whole epochs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,8 @@ def _check(schedule: Schedule, text: str) -> None:
             raise PlanError(
                 f"schedule {text!r}: {value:g} must lie between {low:g} and {high:g}; allowed are {_ALLOWED}"
             )
+    if schedule.kind in _COUNTS and (count := schedule.values[_COUNTS[schedule.kind]]) % 1:
+        raise PlanError(f"schedule {text!r}: {count:g} must be a whole number of epochs; allowed are {_ALLOWED}")
 
 
 def _warmup(epochs: float, steps_per_epoch: int, total: int) -> int:

@@ -180,3 +180,14 @@ def test_a_wrong_schedule_is_refused_with_all_that_are_allowed(text):
     with pytest.raises(PlanError, match=r"allowed are constant, step:N.*plateau") as caught:
         parse_schedule(text)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["step:1.5:0.5", "step:1.5", "exponential:2.5:0.9", "plateau:0.5:1.9"])
+def test_epochs_to_count_are_whole(text):
+    with pytest.raises(PlanError, match=r"(1\.5|2\.5|1\.9) must be a whole number of epochs; allowed are") as caught:
+        parse_schedule(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_whole_number_may_be_written_with_a_point():
+    assert parse_schedule("step:2.0:0.5") == parse_schedule("step:2:0.5")
