@@ -111,7 +111,8 @@ def evaluate(
     if data is None:
         folder = RunFolder.open(path)
         return evaluate_own(folder, load(path, **how), shown)
-    return evaluate_on(str(data), load(path, **how), shown)
+    own = RunFolder.open(path) if path.is_dir() else None
+    return evaluate_on(str(data), load(path, **how), own, shown)
 
 
 def inspect(data: str | Path, *, reporter: Reporter | None = None, device: str = "auto") -> "Inspection":
@@ -272,11 +273,18 @@ def _config(given: dict[str, Any]) -> TrainConfig:
     Raises:
         ConfigError: a setting is wrong, or a rate is given where every stage has its own.
     """
-    recipe = load_recipe(given["recipe"]).settings if given.get("recipe") else {}
-    config = make_config(**{**recipe, **given})
+    config = make_config(**{**_recipe_settings(given), **given})
     if given.get("lr") is not None and config.stages and all(stage.lr for stage in parse_stages(config.stages)):
         raise ConfigError(f'lr={config.lr:g} has no effect: --stages "{config.stages}" gives every rate')
     return config
+
+
+def _recipe_settings(given: dict[str, Any]) -> dict[str, Any]:
+    """What the recipe sets, if there is one; a budget beside it chooses the plan in its place."""
+    settings = dict(load_recipe(given["recipe"]).settings) if given.get("recipe") else {}
+    if given.get("budget") is not None:
+        settings.pop("stages", None)
+    return settings
 
 
 @contextmanager

@@ -64,6 +64,19 @@ def test_epochs_do_not_say_of_which_of_several_stages(tmp_path):
         frostline.train(tmp_path, recipe="faces-best", epochs=3)
 
 
+def test_a_budget_chooses_stages_in_place_of_the_recipes(tiny_folder, tmp_path):
+    settings = without_stages("cifar10-best")
+    run = frostline.train(tiny_folder, recipe="cifar10-best", budget="4s", out=tmp_path / "run", **settings)
+    written = yaml.safe_load(run.folder.config.read_text())
+    assert [stage["part"] for stage in run.metrics["plan"]] == ["all"]
+    assert (written["recipe"], written["augment"]) == ("cifar10-best", load_recipe("cifar10-best").settings["augment"])
+
+
+def test_a_budget_beside_a_recipe_and_stages_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="leave out either it, or --stages and --epochs"):
+        frostline.train(tmp_path, recipe="cifar10-best", budget="4s", stages="all:3")
+
+
 def test_a_rate_that_no_stage_would_take_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r'lr=0\.1 has no effect: --stages "all:\d+@1e-3" gives every rate'):
         frostline.train(tmp_path, recipe="cifar10-resnet18-best", lr=0.1)
