@@ -18,6 +18,8 @@ from typing import Any
 
 import frostline
 import measure
+from frostline.plan.grammar import parse_stages
+from frostline.recipes.catalog import load_recipe
 from tutorial_recipes import read_run, spread
 
 WITHOUT = {
@@ -60,6 +62,7 @@ WITHOUT = {
         "rates that fall with depth": "--layer-decay 1",
         "label smoothing": "--label-smoothing 0",
         "the mirrored test view": "--test-views none",
+        "one size throughout (two epochs at 48 pixels, then one)": "--stages all:2@1e-3/48,all:1@1e-3",
     },
 }
 
@@ -79,9 +82,13 @@ def main() -> None:
     parser.add_argument("--note", default="")
     parser.add_argument("--resume", action="store_true", help="keep the rows that a run with these settings wrote")
     options = parser.parse_args(shlex.split(given))
-    flags = [*shlex.split(rest), *(["--epochs", str(options.epochs)] if options.epochs else [])]
+    flags = shlex.split(rest)
     facts: dict[str, Any] = {
-        **{"what": options.recipe, "data": options.what or Path(options.data).name, "flags": measure.shown(flags)},
+        **{
+            "what": options.recipe,
+            "data": options.what or Path(options.data).name,
+            "flags": measure.shown(_without(options, flags, "")),
+        },
         **{"score": options.score, "n": options.seeds, "note": options.note},
     }
     rows = _written(options.recipe, facts) if options.resume else []
@@ -90,8 +97,7 @@ def main() -> None:
         for name, change in [(None, ""), *chosen.items()]:
             if name in [row["without"] for row in rows]:
                 continue
-            changed = _changed(flags, change, options.epochs)
-            rows.append({"without": name, **_measure(options, Path(folder), changed)})
+            rows.append({"without": name, **_measure(options, Path(folder), _without(options, flags, change))})
             measure.write(f"ablation/{options.recipe}", {**facts, "rows": rows})
 
 
@@ -102,10 +108,11 @@ def _written(recipe: str, facts: dict[str, Any]) -> list[dict[str, Any]]:
     return result["rows"] if facts.items() <= result.items() else []
 
 
-def _changed(flags: list[str], change: str, epochs: int | None) -> list[str]:
+def _without(options: argparse.Namespace, flags: list[str], change: str) -> list[str]:
     """The flags with a trick taken away; where that names stages, they take the place of the number of epochs."""
-    kept = flags[: -2 if epochs and "--stages" in change else None]
-    return [*kept, *change.format(epochs=epochs).split()]
+    epochs = options.epochs or parse_stages(load_recipe(options.recipe).settings["stages"])[-1].epochs
+    shortened = ["--epochs", str(epochs)] if options.epochs and "--stages" not in change else []
+    return [*flags, *shortened, *change.format(epochs=epochs).split()]
 
 
 def _measure(options: argparse.Namespace, folder: Path, flags: list[str]) -> dict[str, Any]:

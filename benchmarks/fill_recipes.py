@@ -10,30 +10,33 @@ from typing import Any
 import yaml
 
 import measure
+from tutorial_recipes import beside, processor, read_results
 
 RECIPES = Path(__file__).parent.parent / "src" / "frostline" / "recipes"
 
 
 def main() -> None:
     """Fill all recipes that have results."""
-    results = [json.loads(path.read_text()) for path in sorted((measure.RESULTS / "tutorials").glob("*.json"))]
     for path in sorted(RECIPES.glob("*.yaml")):
-        recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
-        found = [result for result in results if result["what"] == path.stem]
-        recipe["measured"] = [_measured(result) for result in found if result["val"]]
-        ablation = measure.RESULTS / "ablation" / path.name.replace(".yaml", ".json")
-        if ablation.is_file():
-            recipe["ablation"] = _ablation(json.loads(ablation.read_text()))
-        text = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=116)
-        path.write_text(text, encoding="utf-8")
+        path.write_text(filled(path), encoding="utf-8")
+
+
+def filled(path: Path) -> str:
+    """A recipe's YAML with what was measured."""
+    recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+    found = [result for result in read_results().values() if result["what"] == path.stem]
+    recipe["measured"] = [_measured(result) for result in found if result["val"]]
+    ablation = measure.RESULTS / "ablation" / path.name.replace(".yaml", ".json")
+    if ablation.is_file():
+        recipe["ablation"] = _ablation(json.loads(ablation.read_text(encoding="utf-8")))
+    return yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=116)
 
 
 def _measured(result: dict[str, Any]) -> dict[str, Any]:
-    machine = result["machine"]
-    given = {"data": result["data"], "flags": result["flags"], "note": result["note"]}
+    note = "; ".join(text for text in (result["note"], beside(result)) if text)
+    given = {"data": result["data"], "flags": result["flags"], "note": note}
     spreads = {name: _spread(result[name], result["n"]) for name in ("val", "test") if result[name]}
-    hardware = f"{machine['cpu']}, {machine['cores']} cores"
-    facts = {**given, **spreads, "seconds": round(result["seconds"]), "hardware": hardware}
+    facts = {**given, **spreads, "seconds": round(result["seconds"]), "hardware": processor(result)}
     return {name: value for name, value in facts.items() if value}
 
 
@@ -41,7 +44,8 @@ def _ablation(result: dict[str, Any]) -> dict[str, Any]:
     whole, *rows = result["rows"]
     named = [("nothing", whole), *((row["without"], row) for row in rows)]
     parts = [{"without": name, "accuracy": _spread(row[result["score"]], result["n"])} for name, row in named]
-    return {**{name: result[name] for name in ("data", "flags", "score")}, "parts": parts}
+    note = {"note": result["note"]} if result["note"] else {}
+    return {**{name: result[name] for name in ("data", "flags", "score")}, **note, "parts": parts}
 
 
 def _spread(values: dict[str, float], n: int) -> dict[str, float]:

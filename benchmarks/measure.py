@@ -94,7 +94,7 @@ def median(values: Sequence[float]) -> float:
 
 def shown(flags: Sequence[str]) -> str:
     """Flags as a result tells them: files by their names alone."""
-    return shlex.join(Path(flag).name if "/" in flag else flag for flag in flags)
+    return shlex.join(Path(flag).name if Path(flag).is_absolute() or Path(flag).exists() else flag for flag in flags)
 
 
 def write(name: str, result: dict[str, Any], path: Path | None = None) -> None:

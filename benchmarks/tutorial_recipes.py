@@ -1,4 +1,4 @@
-"""A recipe against the tutorial's own loop, in turn on the same machine: accuracy over seeds, seconds, ratio.
+"""A recipe against the tutorial's own loop, in turn on the same machine: accuracy over seeds, seconds.
 
     python benchmarks/tutorial_recipes.py RECIPE DATA --seeds 3 --loop SYSTEM --steps 5 -- --weights FILE
     python benchmarks/tutorial_recipes.py RECIPE DATA --from RUN --loop SYSTEM --steps 5   # a run that exists already
@@ -18,18 +18,36 @@ from pathlib import Path
 from typing import Any
 
 import measure
+from frostline.plan.grammar import parse_stages
+from frostline.recipes.catalog import load_recipe
+from tutorial_lengths import loop_of
 
 TABLE = Path(__file__).parent.parent / "docs" / "tutorials" / "results.md"
 
 INTRODUCTION = """\
 Every recipe as measured, beside the tutorial's own loop (`benchmarks/tutorial_loops.py`: float32, its batch size,
 workers and transforms) on the same machine. Made by `benchmarks/tutorial_recipes.py --table`; each row's JSON, with
-flags, versions and hardware, is in `benchmarks/results/tutorials/`. A loop's time is some of its steps times their
-number; a recipe's is a whole process from an empty store. Pictures per second are those of the last stage's epochs. `n`
-counts seeds. CIFAR-10 is the JPEG copy (quality 75); sign-digits stands in for the faces."""
+versions, is in `benchmarks/results/tutorials/`. `n` counts seeds. CIFAR-10 is the JPEG copy (quality 75); sign-digits
+stands in for the faces.
+
+- **Length.** Some runs are shorter than their recipe: the plan says how many epochs ran, and of how many. "Loop, as
+  long" is the tutorial's loop for as many epochs and as many pictures as the run had (training, validation after each
+  epoch, test at the end; its frozen phase for epochs of the head alone, where it has one), and "times faster" compares
+  that with the whole process of the run, started with an empty store. What the whole tutorial takes, with all its
+  epochs, stands beside it and is compared with nothing.
+- **The loop's seconds** are some of its steps, timed, times their number. The timings of one loop on one processor are
+  taken together: n of them, from the fastest to the slowest. Ratios are told with the fastest, which favours the
+  loop. How busy the machine was is not recorded; a timing far above the others was probably made beside other work.
+- **Pictures per second** are those of the last stage's epochs; of a frozen stage they are read from a store, and the
+  pass that fills it counts in the seconds alone.
+- **`best` recipes train another network** than the loop beside them, at another size or batch (`cifar10-best`: SmallNet
+  with batches of 256 beside VGG-16-BN with batches of 4), so their ratios are across networks. The same network at the
+  same batch: [from_scratch.json](../../benchmarks/results/from_scratch.json), VGG-16-BN with batches of 128,
+  {same_network:.1f} times the pictures per second of a plain loop (n={same_network_n})."""
 HEADER = (
-    *("recipe", "data", "plan", "n", "validation", "test", "seconds", "pictures/s"),
-    *("loop: seconds (epochs)", "loop: pictures/s", "whole: times faster", "pictures/s: times"),
+    *("recipe", "data", "pictures: training / validation / test", "plan as run", "n", "validation", "test", "seconds"),
+    *("loop, as long: seconds", "times faster", "loop, whole tutorial: seconds", "pictures/s", "loop: pictures/s"),
+    *("pictures/s: times", "processor", "note"),
 )
 
 
@@ -109,14 +127,14 @@ def run_loop(system: str, options: argparse.Namespace) -> dict[str, Any]:
         command += ["--weights", str(options.loop_weights)] if options.loop_weights else []
         measure.run(command)
         result: dict[str, Any] = json.loads(out.read_text())
-    kept = ("seconds_per_picture", "tutorial_epochs", "seconds_whole_tutorial", "pictures")
+    kept = ("seconds_per_picture", "tutorial_epochs", "seconds_whole_tutorial", "pictures", "load_before")
     return {name: result[name] for name in kept}
 
 
 def summarise(
     options: argparse.Namespace, flags: list[str], runs: list[dict[str, Any]], loops: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Means and ranges of accuracy, medians of time, the ratio of medians."""
+    """Means and ranges of accuracy, medians of time."""
     timed = runs[: options.timed]
     seconds = measure.median([run["seconds"] for run in timed])
     speed = measure.median([value for run in timed for value in run["images_per_second"]])
@@ -142,8 +160,6 @@ def summarise(
             "epochs": loops[0]["tutorial_epochs"],
             "runs": loops,
         }
-        result["times_faster_whole"] = whole / seconds
-        result["times_images_per_second"] = speed * measure.median(last)
     return result
 
 
@@ -153,41 +169,74 @@ def spread(values: list[float | None]) -> dict[str, float] | None:
     return {"mean": sum(known) / len(known), "low": min(known), "high": max(known)} if known else None
 
 
+def read_results() -> dict[str, dict[str, Any]]:
+    """All results by their names."""
+    paths = sorted((measure.RESULTS / "tutorials").glob("*.json"))
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
+
+
 def table() -> str:
     """All results as Markdown."""
-    results = [json.loads(path.read_text()) for path in sorted((measure.RESULTS / "tutorials").glob("*.json"))]
+    results = list(read_results().values())
+    same = json.loads((measure.RESULTS / "from_scratch.json").read_text(encoding="utf-8"))
     lines = [
         "# Results",
         "",
-        INTRODUCTION,
+        INTRODUCTION.format(same_network=same["times_faster"], same_network_n=same["n"]),
         "",
         f"| {' | '.join(HEADER)} |",
         "| --- " * len(HEADER) + "|",
-        *[_row(result) for result in results],
-        "",
-        *[f"- {result['what']} ({result['data']}): {result['note']}" for result in results if result["note"]],
+        *[_row(result, results) for result in results],
     ]
-    cpus = sorted({f"{one['machine']['cpu']}, {one['machine']['cores']} cores" for one in results})
-    return "\n".join([*lines, "", f"Hardware: {'; '.join(cpus)}.", ""])
+    untimed = [f"`{result['what']}`" for result in results if not result.get("loop")]
+    return "\n".join([*lines, "", f"Blank: the loop beside {', '.join(untimed)} was not timed.", ""])
 
 
-def _row(result: dict[str, Any]) -> str:
-    loop = result.get("loop")
+def _row(result: dict[str, Any], results: list[dict[str, Any]]) -> str:
+    loop = loop_of(result, results)
     cells = [
         f"`{result['what']}`" + (f" `{result['flags']}`" if result["flags"] else ""),
         result["data"],
-        "; ".join(result["runs"][0]["plan"]),
+        pictures(result),
+        f"{'; '.join(result['runs'][0]['plan'])} (of {recipe_epochs(result)})",
         str(result["n"]),
         _percent(result["val"]),
         _percent(result["test"]),
         f"{result['seconds']:,.0f}",
+        f"{loop.as_long:,.0f}" if loop else "",
+        f"**{loop.as_long / result['seconds']:,.1f}**" if loop else "",
+        f"{loop.whole_seconds(' to ')} ({loop.epochs} epochs of {loop.pictures:,}; n={len(loop.whole)})"
+        if loop
+        else "",
         f"{result['images_per_second']:,.0f}",
-        f"{loop['seconds_whole_tutorial']:,.0f} ({loop['epochs']})" if loop else "",
-        f"{loop['images_per_second']:,.1f}" if loop else "",
-        f"{result['times_faster_whole']:,.0f}" if loop else "",
-        f"{result['times_images_per_second']:,.1f}" if loop else "",
+        f"{loop.images_per_second:,.1f}" if loop else "",
+        f"{result['images_per_second'] / loop.images_per_second:,.1f}" if loop else "",
+        processor(result),
+        "; ".join(note for note in (result["note"], beside(result)) if note),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def pictures(result: dict[str, Any]) -> str:
+    """How many pictures a run trained on, validated and tested with."""
+    counts = result["runs"][0]["counts"]
+    return " / ".join(f"{counts[split]:,}" for split in ("train", "val", "test"))
+
+
+def recipe_epochs(result: dict[str, Any]) -> int:
+    """Epochs of the recipe as it is shipped."""
+    return sum(stage.epochs for stage in parse_stages(load_recipe(result["what"]).settings["stages"]))
+
+
+def processor(result: dict[str, Any]) -> str:
+    """What a result was measured on."""
+    return f"{result['machine']['cpu']}, {result['machine']['cores']} cores"
+
+
+def beside(result: dict[str, Any]) -> str:
+    """Say so where some runs shared the machine with other work, and do not count for time."""
+    timed = result.get("timed", result["n"])
+    return f"time of {timed} of {result['n']} runs, the others ran beside other work" if timed < result["n"] else ""
 
 
 def _percent(values: dict[str, float] | None) -> str:

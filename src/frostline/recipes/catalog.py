@@ -62,6 +62,7 @@ class Ablation(_Strict):
     """Given beside the recipe's own settings."""
     score: Literal["val", "test"]
     """Which accuracy."""
+    note: str = ""
     parts: tuple[Part, ...]
     """The first is the whole recipe."""
 

@@ -57,7 +57,8 @@ def _ablation(ablation: Ablation | None) -> str:
         return ""
     given = f", with {ablation.flags}" if ablation.flags else ""
     title = f"{ACCURACY[ablation.score]} accuracy on {ablation.data}{given}, without"
-    return _listed(title, [f"{part.without}: {part.accuracy}" for part in ablation.parts])
+    note = [ablation.note] if ablation.note else []
+    return _listed(title, [*note, *(f"{part.without}: {part.accuracy}" for part in ablation.parts)])
 
 
 def _seconds(recipe: Recipe) -> str:

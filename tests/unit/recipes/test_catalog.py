@@ -71,9 +71,12 @@ def test_the_list_says_on_what_and_marks_what_had_flags_beside_it():
 
 def test_an_ablation_says_what_of():
     spread = Spread(mean=0.5, low=0.5, high=0.5, n=1)
-    ablation = Ablation(data="hands", flags="--epochs 2", score="test", parts=(Part(without="mixup", accuracy=spread),))
+    part = Part(without="mixup", accuracy=spread)
+    ablation = Ablation(data="hands", flags="--epochs 2", score="test", note="2 of 9 epochs", parts=(part,))
     text = recipe_text(load_recipe("faces-best").model_copy(update={"ablation": ablation}))
-    assert "  test accuracy on hands, with --epochs 2, without\n    - mixup: 50.0% (one seed)" in text
+    assert (
+        "  test accuracy on hands, with --epochs 2, without\n    - 2 of 9 epochs\n    - mixup: 50.0% (one seed)" in text
+    )
 
 
 def test_a_name_is_text():
