@@ -13,25 +13,31 @@ from typing import Any
 
 import measure
 from mistake_names import CHINESE
+from tutorial_lengths import Loop, loop_of
 from tutorial_mistakes import told
+from tutorial_recipes import beside, pictures, processor, read_results, recipe_epochs
 
 PAGES = Path(__file__).parent.parent / "docs" / "tutorials"
-RECIPES = {
-    "t1.frozen": "faces-vgg16-frozen",
-    "t1.thawed": "faces-vgg16-thawed",
-    "t1.scratch": "faces-vgg16-scratch",
-    "t1.best": "faces-best",
-    "t2.finetune": "hymenoptera-resnet18-finetune",
-    "t2.frozen": "hymenoptera-resnet18-frozen",
-    "t2.best": "hymenoptera-best",
-    "t3.vgg11": "fashion-vgg11",
-    "t3.best": "fashion-best",
-    "t4.vgg16": "cifar10-vgg16",
-    "t4.vgg16-bn": "cifar10-vgg16-bn",
-    "t4.best": "cifar10-best",
-    "t5.staged": "cifar10-resnet18-staged",
-    "t5.best": "cifar10-resnet18-best",
+RESULTS = {
+    "t1": (
+        *("faces-vgg16-frozen", "faces-vgg16-frozen-one-view", "faces-vgg16-thawed", "faces-vgg16-scratch"),
+        "faces-best",
+    ),
+    "t2": ("hymenoptera-resnet18-finetune", "hymenoptera-resnet18-frozen", "hymenoptera-best"),
+    "t3": ("fashion-vgg11", "fashion-best"),
+    "t4": ("cifar10-vgg16", "cifar10-vgg16-bn", "cifar10-best"),
+    "t5": ("cifar10-resnet18-staged", "cifar10-resnet18-best"),
 }
+"""The rows of each page's table of times; the last is the page's `best` recipe."""
+TIMES = (
+    *("recipe, and what was given beside it", "epochs run / of the recipe", "pictures: training / validation / test"),
+    *("validation", "test", "seconds", "the loop, as long: seconds", "the whole tutorial's loop: seconds"),
+    *("processor", "note"),
+)
+TIMES_CHINESE = (
+    *("配方，以及另加的参数", "实际 epoch / 配方的 epoch", "图片：训练 / 验证 / 测试", "验证", "测试", "秒"),
+    *("教程的循环，同样长：秒", "教程的循环，整篇：秒", "处理器", "备注"),
+)
 ON_PAGE = {
     "t1": (
         *("best-on-test", "flipped-test-t1", "unseeded-split", "cut-by-index", "dropout", "frozen-in-optimizer"),
@@ -49,11 +55,16 @@ NOTHING = "–"
 def main() -> None:
     """Fill all pages."""
     for page in sorted(PAGES.glob("*.md")):
-        chinese = page.name.endswith(".zh.md")
-        text = page.read_text(encoding="utf-8")
-        filled = SLOT.sub(lambda match, zh=chinese: _filled(match[1] or match[2], zh), text)  # type: ignore[misc]
-        if filled != text:
-            page.write_text(filled, encoding="utf-8")
+        text = filled(page)
+        if text != page.read_text(encoding="utf-8"):
+            page.write_text(text, encoding="utf-8")
+
+
+def filled(page: Path) -> str:
+    """A page with what was measured in its slots."""
+    chinese = page.name.endswith(".zh.md")
+    text = page.read_text(encoding="utf-8")
+    return SLOT.sub(lambda match: _filled(match[1] or match[2], chinese), text)
 
 
 def _filled(key: str, chinese: bool) -> str:
@@ -64,30 +75,14 @@ def _filled(key: str, chinese: bool) -> str:
 
 def _value(key: str, chinese: bool) -> str:
     page, _, what = key.partition(".")
-    tables: dict[str, Callable[[str, bool], str]] = {"mistakes": _mistakes, "ablation": _ablation}
-    if key == "hardware":
-        return _hardware()
-    if what in tables:
-        return tables[what](page, chinese)
-    if what == "flags":
-        return next((f"`{flags}`" for flags in _flags(page)), NOTHING)
-    recipe, _, figure = what.partition(".")
-    return _figure(_read(f"tutorials/{RECIPES[f'{page}.{recipe}']}"), figure)
+    tables: dict[str, Callable[[str, bool], str]] = {"mistakes": _mistakes, "ablation": _ablation, "times": _times}
+    figures = {"hardware": _hardware, "t2.best": _ants_bees, "t4.across": _across_networks, "t4.same": _same_network}
+    return figures[key]() if key in figures else tables[what](page, chinese)
 
 
 def _read(name: str) -> dict[str, Any] | None:
     path = measure.RESULTS / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-
-
-def _figure(result: dict[str, Any] | None, figure: str) -> str:
-    if result is None:
-        return NOTHING
-    if figure == "loop.seconds":
-        return f"{result['loop']['seconds_whole_tutorial']:,.0f}" if result.get("loop") else NOTHING
-    if figure == "seconds":
-        return f"{result['seconds']:,.0f}" if result.get("seconds") else NOTHING
-    return _percent(result.get(figure), result["n"])
 
 
 def _percent(values: dict[str, float] | None, n: int) -> str:
@@ -98,14 +93,55 @@ def _percent(values: dict[str, float] | None, n: int) -> str:
 
 
 def _hardware() -> str:
-    found = [_read(f"tutorials/{name}") for name in RECIPES.values()]
-    machine = next(one["machine"] for one in found if one)
-    return f"{machine['cpu']}, {machine['cores']} cores, torch {machine['versions']['torch']}"
+    machines = [one["machine"] for one in read_results().values()]
+    found = dict.fromkeys(f"{one['cpu']}, {one['cores']} cores, torch {one['versions']['torch']}" for one in machines)
+    return "; ".join(found)
 
 
-def _flags(page: str) -> list[str]:
-    found = [_read(f"tutorials/{name}") for key, name in RECIPES.items() if key.startswith(page)]
-    return [one["flags"] for one in found if one and one["flags"]]
+def _ants_bees() -> str:
+    return f"{read_results()['hymenoptera-best']['val']['mean']:.1%}"
+
+
+def _across_networks() -> str:
+    results = read_results()
+    best = results["cifar10-best"]
+    loop = loop_of(best, list(results.values()))
+    assert loop is not None
+    return f"{best['images_per_second'] / loop.images_per_second:.1f}"
+
+
+def _same_network() -> str:
+    result = _read("from_scratch")
+    return f"{result['times_faster']:.1f}" if result else NOTHING
+
+
+def _times(page: str, chinese: bool) -> str:
+    results = read_results()
+    rows = [_times_row(results[name], list(results.values()), chinese) for name in RESULTS[page]]
+    return _markdown(TIMES_CHINESE if chinese else TIMES, rows)
+
+
+def _times_row(result: dict[str, Any], results: list[dict[str, Any]], chinese: bool) -> tuple[str, ...]:
+    loop = loop_of(result, results)
+    given = [f"`{flags}`" for flags in (result["what"], result["flags"]) if flags]
+    notes = [note for note in (result["note"], beside(result)) if note]
+    return (
+        " ".join(given),
+        f"{result['runs'][0]['epochs']} / {recipe_epochs(result)}",
+        pictures(result),
+        *(_percent(result[name], result["n"]) for name in ("val", "test")),
+        f"{result['seconds']:,.0f}",
+        f"{loop.as_long:,.0f}" if loop else NOTHING,
+        _whole(loop, chinese) if loop else NOTHING,
+        processor(result),
+        "；".join(CHINESE[note] for note in notes) if chinese else "; ".join(notes),
+    )
+
+
+def _whole(loop: Loop, chinese: bool) -> str:
+    if chinese:
+        return f"{loop.whole_seconds('–')}（{loop.epochs} 个 epoch，每个 {loop.pictures:,} 张，n={len(loop.whole)}）"
+    return f"{loop.whole_seconds(' to ')} ({loop.epochs} epochs of {loop.pictures:,}, n={len(loop.whole)})"
 
 
 def _mistakes(page: str, chinese: bool) -> str:
@@ -129,7 +165,7 @@ def _mistakes(page: str, chinese: bool) -> str:
 
 
 def _ablation(page: str, chinese: bool) -> str:
-    result = _read(f"ablation/{RECIPES[f'{page}.best']}")
+    result = _read(f"ablation/{RESULTS[page][-1]}")
     if result is None:
         return NOTHING
     head = (

@@ -51,4 +51,23 @@ CHINESE = {
     "a frozen stem (trained on from where it starts)": "冻结的首层（从同样的起点继续训练）",
     "a random head (fitted)": "随机的分类头（改为拟合）",
     "shifts and cutout": "随机平移和 cutout",
+    "one size throughout (two epochs at 48 pixels, then one)": "始终同一尺寸（改为两个 epoch 用 48 像素，再一个）",
+    "5 of 35 thawed epochs": "解冻后只跑了 35 个 epoch 中的 5 个",
+    "2 of 10 epochs": "只跑了 10 个 epoch 中的 2 个",
+    "1 of 10 epochs, on 2,000 training and 500 test pictures: that it runs, and how fast": (
+        "只跑了 10 个 epoch 中的 1 个，用 2,000 张训练图片和 500 张测试图片：只看能否运行、速度如何"
+    ),
+    "without mirrored views": "不用镜像视图",
+    "64 pixels, 5 of 40 epochs": "64 像素，只跑了 40 个 epoch 中的 5 个",
+    "4 of 40 epochs with momentum, from a fitted linear head": (
+        "只跑了 40 个 epoch 中的 4 个，带动量，从拟合好的线性头开始"
+    ),
+    "time of 1 of 3 runs, the others ran beside other work": (
+        "用时取 3 次运行中的 1 次，其余两次运行时机器上还有别的任务"
+    ),
+    "with the extra openvino (the pass by torch alone: 34 s, measured once, no result file); "
+    "chosen and reported on the same 153 pictures": (
+        "装有附加组件 openvino（只用 torch 计算：34 秒，只测过一次，没有结果文件）；"
+        "epoch 在这 153 张图片上挑选，准确率也在这 153 张上报告"
+    ),
 }
