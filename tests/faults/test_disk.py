@@ -110,9 +110,11 @@ def test_a_damaged_store_that_can_only_be_read_is_done_without(pictures, tmp_pat
 
 
 @pytest.mark.usefixtures("_on_disk")
-@pytest.mark.parametrize("limit", [None, 1], ids=["into memory", "in an epoch"])
-def test_a_store_that_stops_giving_its_rows_is_done_without(pictures, tmp_path, monkeypatch, limit):
-    """While its rows are taken into memory, or, where they do not fit there, in the middle of an epoch."""
+@pytest.mark.parametrize(
+    ("given", "limit"), [(0, None), (30, None), (30, 1)], ids=["from the first", "into memory", "in an epoch"]
+)
+def test_a_store_that_stops_giving_its_rows_is_done_without(pictures, tmp_path, monkeypatch, given, limit):
+    """While the stage is priced, its rows are taken into memory, or, where they do not fit there, in an epoch."""
     if limit:
         monkeypatch.setattr("frostline.training.task.RAM_LIMIT", limit)
     whole = api.train(pictures, out=tmp_path / "whole", cache_dir=tmp_path / "cache", **QUICK)
@@ -120,7 +122,7 @@ def test_a_store_that_stops_giving_its_rows_is_done_without(pictures, tmp_path, 
 
     def fail(shard, row, into):
         rows.append(row)
-        if len(rows) > 30:
+        if len(rows) > given:
             raise CacheError(f"cannot read {shard.path}: Input/output error; start the run again")
         return read(shard, row, into)
 

@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from frostline.activations.compute import row_bytes
 from frostline.activations.engines import Engine
@@ -11,6 +12,7 @@ from frostline.activations.key import row_id
 from frostline.activations.store import Values
 from frostline.data.loader import Request
 from frostline.data.views import is_centred
+from frostline.errors import CacheError
 from frostline.network.splitting import Split, split
 from frostline.plan.price import (
     Part,
@@ -77,17 +79,22 @@ def time_stage(task: Task, split: Split, engine: Engine, stored: Sequence[Reques
     what = split.cut.name, engine.name, bool(stored)
     if what in task.timed:
         return task.timed[what]
-    if stored:
-        rows = [row_id(request) for request in stored[: task.config.batch_size]]
-        values, decode, prefix = open_store(task, split, Origin(engine, "disk")).read(rows), 0.0, 0.0
-    else:
-        values, decode, prefix = _time_frozen(task, engine)
+    rows = _some_rows(task, split, engine, stored)
+    values, decode, prefix = (rows, 0.0, 0.0) if rows else _time_frozen(task, engine)
     training = training_graph(split, task.config, task.network.head)
     train, evaluate = time_suffix(split, training, [value.to(task.fabric.device) for value in values], task.fabric)
     trainable = sum(parameter.numel() for parameter in split.suffix.parameters())
     train += time_update(task.config, trainable, task.fabric) / task.config.batch_size
     task.timed[what] = Timed(Timing(decode, prefix, train, evaluate), row_bytes(values))
     return task.timed[what]
+
+
+def _some_rows(task: Task, split: Split, engine: Engine, stored: Sequence[Request]) -> Values:
+    """A batch of what is stored; nothing where nothing is, or the disk does not give it: the stage will tell."""
+    rows = [row_id(request) for request in stored[: task.config.batch_size]]
+    with suppress(CacheError):
+        return open_store(task, split, Origin(engine, "disk")).read(rows) if rows else ()
+    return ()
 
 
 def _time_frozen(task: Task, engine: Engine) -> tuple[Values, float, float]:
@@ -107,12 +114,14 @@ def _time_frozen(task: Task, engine: Engine) -> tuple[Values, float, float]:
 def _missing(task: Task, split: Split, engine: Engine, requests: Sequence[Request]) -> int:
     """How many of the requested rows are not on disk yet."""
     rows = {row_id(request) for request in requests}
-    if not rows or split.is_whole or task.config.feature_cache in {"ram", "off"}:
+    if not rows or split.is_whole or task.last_store.is_full or task.config.feature_cache in {"ram", "off"}:
         return len(rows)
     if not (store_home(task.cache_dir) / store_key(task, split, engine).digest()).is_dir():
         return len(rows)
-    store = open_store(task, split, Origin(engine, "disk"))
-    return sum(row not in store for row in rows)
+    with suppress(CacheError):  # the stage will tell
+        store = open_store(task, split, Origin(engine, "disk"))
+        return sum(row not in store for row in rows)
+    return len(rows)
 
 
 def _room(task: Task) -> int:
