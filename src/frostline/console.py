@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from frostline.columns import printable
 from frostline.progress import Left
 
 BAR_AFTER, BAR_EVERY = 0.5, 0.1
@@ -30,19 +31,19 @@ class _TimeLeft(ProgressColumn):
 
 
 class Terminal:
-    """A reporter for people."""
+    """A reporter for people; a line stays one, whatever the names of files hold."""
 
     def __init__(self) -> None:
         self._errors = Console(stderr=True)
 
     def say(self, text: str) -> None:
         """Print a line."""
-        sys.stdout.write(f"{text}\n")
+        sys.stdout.write(f"{printable(text)}\n")
         sys.stdout.flush()
 
     def warn(self, text: str) -> None:
         """Print a line that the user should act on."""
-        sys.stderr.write(f"warning: {text}\n")
+        sys.stderr.write(f"warning: {printable(text)}\n")
         sys.stderr.flush()
 
     @contextmanager

@@ -16,7 +16,7 @@ from frostline.bundle import write_bundle
 from frostline.config import TrainConfig
 from frostline.data.splitfile import skipped_csv, split_csv
 from frostline.evaluation.predictions import predictions_csv
-from frostline.evaluation.reads import note_read
+from frostline.evaluation.reads import Read
 from frostline.files import RunFolder, write_text
 from frostline.hardware import make_fabric, precision_name
 from frostline.limits import naming_limits
@@ -31,7 +31,7 @@ from frostline.report.live import Live, NoPage, open_live
 from frostline.report.pictures import Seer
 from frostline.report.plots import plot_batch, plot_confusion, plot_curves
 from frostline.report.words import Words, choose_language
-from frostline.resuming import noting_divergence, reopen_run, settings_digest
+from frostline.resuming import Unfinished, note_own_read, noting_divergence, reopen_run, settings_digest
 from frostline.review import review
 from frostline.sealed import Tensors
 from frostline.stopwatch import Stopwatch
@@ -186,8 +186,11 @@ def _finish(
     module.load_state_dict(progress.best, strict=False)
     with task.watch.span("evaluation"):
         outcome = assess(task, progress.choice)
+        read = _note_read(task, run, outcome)  # before anything else can fail
         reviewed = review(task, outcome, history, start)
     metrics = {**_metrics(prepared, progress, outcome), "folds": repeats.to_json() if repeats else None}
+    if read:
+        metrics["test"]["read"] = asdict(read)
     facts |= {
         **{what: {name: metrics[name][what] for name in ("val", "test")} for what in ("accuracy", "interval")},
         "temperature": outcome.temperature,
@@ -195,11 +198,6 @@ def _finish(
         "plan": ", ".join(f"{stage.shown}:{stage.epochs}@{stage.lr:g}" for stage in task.plan),
     }
     write_bundle(run.best, task.network, module.state_dict(), task.index.classes, facts)
-    if "test" in outcome.measured:
-        read = note_read(
-            run.reads, "train", facts["accuracy"]["test"], (image.digest for image in task.index.of("test"))
-        )
-        metrics["test"]["read"] = asdict(read)
     write_text(run.predictions, predictions_csv(outcome.said))
     write_text(run.review, json.dumps(reviewed, indent=1, ensure_ascii=False))
     _write_tables(run, history)
@@ -210,9 +208,18 @@ def _finish(
     if advice:
         task.reporter.warn(f"confusion_matrix.png: {advice}")
     metrics["seconds"] = _seconds(task.watch)
-    write_text(run.metrics, json.dumps(metrics, indent=1, ensure_ascii=False))
-    write_report(run, choose_language(task.config.lang), Seer(task.network, task.traced, task.index.classes))
+    unfinished = Unfinished(run.path)
+    write_text(unfinished.metrics, json.dumps(metrics, indent=1, ensure_ascii=False))
+    write_report(unfinished, choose_language(task.config.lang), Seer(task.network, task.traced, task.index.classes))
+    unfinished.finish()
     return metrics
+
+
+def _note_read(task: Task, run: RunFolder, outcome: Outcome) -> Read | None:
+    """Note that the test set was read; None where there is none."""
+    if "test" not in outcome.measured:
+        return None
+    return note_own_read(run, outcome.measured["test"].accuracy, (image.digest for image in task.index.of("test")))
 
 
 def _metrics(prepared: Prepared, progress: Progress, outcome: Outcome) -> dict[str, Any]:

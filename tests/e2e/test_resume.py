@@ -1,5 +1,6 @@
 """An interrupted run goes on and ends with the same bytes as one that was never interrupted."""
 
+import json
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from frostline.data.splitfile import read_split
 from frostline.errors import BundleError, ConfigError
 from frostline.files import RunFolder
 from frostline.progress import Silent
+from frostline.resuming import note_own_read
 from frostline.training import saving
 from frostline.training.state import load_state
 from made_up import make_pictures
@@ -369,3 +371,39 @@ def test_a_run_that_never_began_starts(tmp_path):
     settings = {**SETTINGS, "model": "resnet18", "head": "linear", "stages": "head:1", "feature_cache": "ram"}
     run = api.train(data, out=tmp_path / "run", resume=True, **settings)
     assert run.metrics["best"]["epoch"] == 1
+
+
+SHORT = {**SETTINGS, "stages": "head:1", "feature_cache": "off"}
+
+
+@pytest.mark.parametrize("step", ["review", "write_report"])
+def test_a_run_that_dies_while_it_ends_is_completed_and_has_read_its_test_set_once(tmp_path, monkeypatch, step):
+    """The presence of `metrics.json` means that everything else is there."""
+    out, data = tmp_path / "run", make_pictures(tmp_path / "data")
+
+    def die(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, step, die)
+        with pytest.raises(KeyboardInterrupt):
+            api.train(data, out=out, **SHORT)
+    run = RunFolder(out)
+    before = run.reads.read_text()
+    assert len(before.splitlines()) == 2, "noted as soon as it was read"
+    assert not run.metrics.exists()
+    assert not run.report.exists()
+    resumed = api.train(out=out, data=data, resume=True)
+    assert run.reads.read_text() == before
+    assert resumed.metrics["test"]["read"]["number"] == 1
+    assert run.report.is_file()
+    assert json.loads(run.metrics.read_text())["test"] == resumed.metrics["test"]
+    assert not [*out.glob(".*")], "nothing is left over"
+
+
+def test_another_answer_of_the_test_set_is_another_read(tmp_path):
+    run = RunFolder(tmp_path)
+    first = note_own_read(run, 0.5, ["a", "b"])
+    assert note_own_read(run, 0.5, ["b", "a"]) == first
+    others = [note_own_read(run, 0.75, ["a", "b"]), note_own_read(run, 0.5, ["a", "c"])]
+    assert [read.number for read in (first, *others)] == [1, 2, 3]

@@ -92,3 +92,13 @@ def test_a_bar_goes_away_when_the_work_fails(monkeypatch):
     with shown.bar(4, "next") as advance:
         advance(1)
     assert shown._errors.file.getvalue().endswith("\x1b[2K")
+
+
+def test_names_of_files_reach_a_terminal_as_text(capsys):
+    shown, _ = terminal()
+    name = "e\x1b[31mvil\nname\udcff.png"
+    shown.say(f"using {name} 花")
+    shown.warn(f"left out {name}")
+    told = capsys.readouterr()
+    assert told.out == "using e\\x1b[31mvil\\nname\\udcff.png 花\n"
+    assert told.err == "warning: left out e\\x1b[31mvil\\nname\\udcff.png\n"
