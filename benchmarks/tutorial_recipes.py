@@ -38,6 +38,8 @@ stands in for the faces.
 - **The loop's seconds** are some of its steps, timed, times their number. The timings of one loop on one processor are
   taken together: n of them, from the fastest to the slowest. Ratios are told with the fastest, which favours the
   loop. How busy the machine was is not recorded; a timing far above the others was probably made beside other work.
+  The README and the page on performance compare with the median of the whole tutorial's timings beside the run itself
+  (40 epochs on both sides), so their ratios are higher.
 - **Pictures per second** are those of the last stage's epochs; of a frozen stage they are read from a store, and the
   pass that fills it counts in the seconds alone.
 - **`best` recipes train another network** than the loop beside them, at another size or batch (`cifar10-best`: SmallNet
