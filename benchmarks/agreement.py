@@ -33,6 +33,7 @@ from frostline.data.sources import open_source
 from frostline.defaults import MAX_PIXELS
 from frostline.evaluation.again import evenly
 from frostline.export.formats import FORMATS
+from frostline.export.parity import Parity
 from frostline.predictor import Predictor
 
 ROUNDS = 5
@@ -55,7 +56,8 @@ def main() -> None:
     predictor = frostline.load(options.run, device="cpu", precision="fp32", engine="torch")
     with tempfile.TemporaryDirectory() as folder:
         ways = {**in_python(options.run, pictures), **by_command(options.run, pictures, Path(folder))}
-        ways |= by_exports(options.run, predictor, pictures, Path(folder))
+        exported, checked = by_exports(options.run, predictor, pictures, Path(folder))
+        ways |= exported
         ways |= by_server(options.run, pictures)
         if options.browser:
             ways |= by_browser(Path(folder) / "onnx-uint8", options.browser, pictures)
@@ -65,6 +67,8 @@ def main() -> None:
     rows = {name: compare(truth, answers, labels) for name, answers in ways.items()}
     for name, row in rows.items():
         row |= {"bytes": sizes.get(name), "times_faster": speeds.get(name)}
+        if name in checked and FORMATS[name].is_int8:
+            row["held_out"] = {"pictures": checked[name].pictures, "accuracy": checked[name].accuracy}
     measure.write(options.name, {"data": options.data.name, "n": len(pictures), "ways": rows})
 
 
@@ -100,19 +104,22 @@ def by_command(run: Path, pictures: list[Path], folder: Path) -> dict[str, Answe
     return {"command line": {row["path"]: {o["class"]: o["probability"] for o in row["top"]} for row in rows}}
 
 
-def by_exports(run: Path, predictor: Predictor, pictures: list[Path], folder: Path) -> dict[str, Answers]:
-    """By each exported file in its own runtime."""
-    found = {}
+def by_exports(
+    run: Path, predictor: Predictor, pictures: list[Path], folder: Path
+) -> tuple[dict[str, Answers], dict[str, Parity]]:
+    """By each exported file in its own runtime; and what its check on the run's validation pictures gave."""
+    found: dict[str, Answers] = {}
+    checked: dict[str, Parity] = {}
     for name, format in FORMATS.items():
         out = folder / name / f"model{format.suffix}"
-        frostline.export_model(run, format=name, out=out)
+        checked[name] = frostline.export_model(run, format=name, out=out).parity
         ask = format.open(out)
         rows = (ask(inputs(predictor, format.takes, path))[0] for path in pictures)
         found[name] = {
             str(path): dict(zip(predictor.classes, map(float, row), strict=True))
             for path, row in zip(pictures, rows, strict=True)
         }
-    return found
+    return found, checked
 
 
 def inputs(predictor: Predictor, takes: str, path: Path) -> np.ndarray:

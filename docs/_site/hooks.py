@@ -30,13 +30,6 @@ WORDS = {
 CHINESE = yaml.safe_load((Path(__file__).parent / "flags.zh.yaml").read_text(encoding="utf-8"))
 
 
-def on_config(config):
-    """Leave pages out of the navigation that are still to be written."""
-    awaited = {page for page in config.extra["awaited"] if not (ROOT / DOCS / page).is_file()}
-    config.nav = _without(config.nav, awaited)
-    return config
-
-
 @event_priority(-200)
 def on_files(files, *, config):
     """Add the files of the repository that pages link to, after the languages were told apart: once for all."""
@@ -57,20 +50,6 @@ def on_page_markdown(markdown, *, page, config, files):
     text = DRAWING.sub(lambda match: _drawing(posixpath.join(posixpath.dirname(path), match[2]), match[1]), text)
     text = MARK.sub(lambda match: _generated(match[1], match[2], text, language), text)
     return LINK.sub(lambda match: _link(match, path), _unlink_folders(text, path))
-
-
-def _without(nav, left_out):
-    """A navigation without some pages, and without sections that are empty then."""
-    kept = []
-    for item in nav:
-        ((title, inside),) = item.items()
-        if isinstance(inside, list):
-            inside = _without(inside, left_out)
-        elif inside in left_out:
-            continue
-        if inside:
-            kept.append({title: inside})
-    return kept
 
 
 def _in_site(path):

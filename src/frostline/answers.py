@@ -1,7 +1,8 @@
 """Predictions written down, as they come: a table for people; CSV, JSON, JSON lines and Parquet for programs.
 
 CSV and Parquet have the columns path, top1, p1, top2, p2, ..., unsure, and no row for a picture that could not be read;
-JSON has an object for every picture, with an error where it could not be read.
+JSON has an object for every picture, with an error where it could not be read. Bytes of a path that are no UTF-8 stand
+as escape sequences.
 """
 
 import csv
@@ -14,7 +15,7 @@ from typing import Any, TextIO
 
 from frostline.columns import printable, table
 from frostline.errors import UsageError
-from frostline.files import atomic_write
+from frostline.files import as_text, atomic_write
 from frostline.predictor import Prediction
 
 AT_ONCE = 4096
@@ -89,7 +90,7 @@ def _csv(predictions: Iterable[Prediction], topk: int) -> Iterator[str]:
     for one in predictions:
         if not one.error:
             cells = [cell for name, p in one.top for cell in (name, f"{p:.6f}")]
-            yield _csv_line([one.path, *cells, str(one.unsure).lower()])
+            yield _csv_line([as_text(one.path), *cells, str(one.unsure).lower()])
 
 
 def _csv_line(cells: list[str]) -> str:
@@ -108,7 +109,7 @@ def _jsonl(predictions: Iterable[Prediction], topk: int) -> Iterator[str]:
 
 def _object(prediction: Prediction) -> dict[str, Any]:
     return {
-        "path": prediction.path,
+        "path": as_text(prediction.path),
         "top": [{"class": name, "probability": p} for name, p in prediction.top],
         "unsure": prediction.unsure,
         "error": prediction.error or None,
@@ -124,7 +125,7 @@ def _write_parquet(predictions: Iterable[Prediction], topk: int, path: Path) -> 
     rest = (one for one in predictions if not one.error)
     with pyarrow.parquet.ParquetWriter(path, schema) as writer:
         while some := list(islice(rest, AT_ONCE)):
-            rows = [[one.path, *(cell for pair in one.top for cell in pair), one.unsure] for one in some]
+            rows = [[as_text(one.path), *(cell for pair in one.top for cell in pair), one.unsure] for one in some]
             columns = [pa.array(values, kind) for values, kind in zip(zip(*rows, strict=True), kinds, strict=True)]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
 

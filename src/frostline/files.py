@@ -50,6 +50,20 @@ def atomic_write(path: Path, write: Callable[[Path], None]) -> None:
     _sync_folder(path.parent)
 
 
+def is_text(path: str) -> bool:
+    """Tell whether a path can be written in UTF-8; Python keeps other bytes of a name as lone surrogates."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def as_text(path: str) -> str:
+    """Give a path as it can be written in UTF-8: its other bytes as escape sequences."""
+    return path if is_text(path) else path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file atomically, with the same line ends on every system."""
     atomic_write(path, lambda temporary: _write_bytes(temporary, text.encode()))

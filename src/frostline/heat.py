@@ -17,6 +17,21 @@ AT_ONCE = 64
 QUALITY = 90
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder of the drawings, which must hold nothing yet: a drawing takes no other file's place.
+
+    Raises:
+        UsageError: it holds files, or cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        is_empty = next(folder.iterdir(), None) is None
+    except OSError as error:
+        raise UsageError(f"cannot write to {folder}: {error.strerror or error}; give another folder") from None
+    if not is_empty:
+        raise UsageError(f"--heat-maps {folder} holds files already; give a new folder")
+
+
 def draw_heat_maps(predictor: Predictor, source: Source, predictions: Sequence[Prediction], folder: Path) -> int:
     """Draw a JPEG for each picture that was read, named after it and numbered where names repeat.
 
@@ -24,7 +39,7 @@ def draw_heat_maps(predictor: Predictor, source: Source, predictions: Sequence[P
         predictor: that made the predictions.
         source: of the pictures.
         predictions: one for each of its pictures.
-        folder: of the drawings.
+        folder: of the drawings, as `make_folder` made it.
 
     Returns:
         How many were drawn.
@@ -35,7 +50,6 @@ def draw_heat_maps(predictor: Predictor, source: Source, predictions: Sequence[P
     """
     sound = [place for place, one in enumerate(predictions) if not one.error]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         names = _names([predictions[place].path for place in sound])
         for start in range(0, len(sound), AT_ONCE):
             some = slice(start, start + AT_ONCE)

@@ -26,7 +26,6 @@ from frostline.hardware import Single, precision_name, put_on
 from frostline.network.build import Network
 from frostline.network.cuts import Traced
 
-"""Below it, an answer is less likely right than wrong."""
 WORTH_ENGINE = 100
 """Fewer pictures than this are left to torch, untimed."""
 

@@ -37,7 +37,7 @@ class Sorter:
 
         Returns:
             Whether it was put there: what is damaged, or lies on a server, is not. A picture that is there already
-            (the same link, or a copy of the same size) is left.
+            (the same link, or an equal copy) is left.
 
         Raises:
             UsageError: it cannot be written there.

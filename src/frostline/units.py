@@ -18,16 +18,14 @@ def parse_bytes(text: str, *, least: int = 0) -> int:
         ConfigError: it is none, or under `least` bytes.
     """
     upper = text.strip().upper()
-    for unit, factor in _BYTES.items():
-        if upper.endswith(unit):
-            try:
-                size = int(float(upper.removesuffix(unit)) * factor)
-            except (ValueError, OverflowError):
-                break
-            if size >= least:
-                return size
-            break
-    raise ConfigError(f"size {text!r} is not understood; write for example 500MB or 20GB")
+    unit = next((unit for unit in _BYTES if upper.endswith(unit)), "")
+    try:
+        size = int(float(upper.removesuffix(unit)) * _BYTES[unit])
+    except (KeyError, ValueError, OverflowError):
+        size = -1
+    if size < least:
+        raise ConfigError(f"size {text!r} is not understood; write for example 500MB or 20GB")
+    return size
 
 
 def parse_seconds(text: str) -> float:

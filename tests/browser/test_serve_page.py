@@ -181,6 +181,45 @@ def test_the_heat_map_lies_over_what_was_seen(url, visit, pictures):
     assert over["x"] + over["width"] / 2 == pytest.approx(under["x"] + under["width"] / 2, abs=1)
 
 
+def test_a_heat_map_is_asked_for_once(url, visit, pictures):
+    page = visit(url)
+    drop(page, pictures)
+    asked = len(page.asked)
+    for _ in range(3):
+        page.locator("#heat").check()
+        page.locator("#heat").uncheck()
+    page.locator("#heat").check()
+    page.locator(".heat >> visible=true").nth(1).wait_for()
+    page.locator("#progress").wait_for(state="hidden")
+    assert len([one for one in page.asked[asked:] if "heat_map=true" in one]) == 2
+    assert page.locator("#summary").inner_text() == WORDS["en"]["summary"]
+
+
+def test_an_answer_outlives_a_heat_map_that_fails(url, visit, pictures):
+    page = visit(url)
+    drop(page, pictures[:1])
+    page.route("**/v1/predict?heat_map=true", lambda route: route.fulfill(status=503, json={"error": "stopping"}))
+    page.locator("#heat").check()
+    page.get_by_text("There is no heat map of this answer.").wait_for()
+    assert answers(page) == ["a"]
+    assert page.locator(".card .fault").is_hidden()
+
+
+def test_what_was_cleared_is_not_counted(url, visit, pictures):
+    page = visit(url)
+    held = []
+    page.route("**/v1/predict?*", lambda route: held.append(route))
+    page.evaluate(DROP, pictures)
+    page.locator("#clear").click()
+    page.evaluate(DROP, pictures[:1])
+    assert page.locator("#summary").inner_text() == "0 of 1 done"
+    for route in held:
+        route.continue_()
+    page.unroute("**/v1/predict?*")
+    page.locator("#progress").wait_for(state="hidden")
+    assert page.locator("#summary").inner_text().startswith("One picture: a, ")
+
+
 def test_the_table_is_saved(url, visit, pictures, tmp_path):
     page = visit(url)
     drop(page, [["=1+1.png", pictures[0][1]], *pictures[1:]])

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from importlib import util
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -132,9 +131,3 @@ def test_every_command_has_a_table(hooks):
         page = hooks._generated("further commands", "", "", "en")
         assert f"## {name}\n" in page
     assert "## train" not in hooks._generated("further commands", "", "## train\n", "en")
-
-
-def test_pages_that_are_awaited_stay_out_of_the_navigation(hooks):
-    nav = [{"A": "a.md"}, {"B": [{"C": "c.md"}, {"D": "d.md"}]}, {"E": [{"F": "f.md"}]}]
-    assert hooks._without(nav, {"c.md", "f.md"}) == [{"A": "a.md"}, {"B": [{"D": "d.md"}]}]
-    assert Path(hooks.ROOT) == ROOT

@@ -107,6 +107,20 @@ def test_answers_equal_those_given_offline(start, bundle, tmp_path, engine):
         assert got == (dict(expected.top) if exact else pytest.approx(dict(expected.top), rel=1e-4))
 
 
+def test_what_is_only_promised_keeps_nobody_out(start):
+    server = start("--engine", "torch")
+    host, port = server.client.base_url.host, server.client.base_url.port
+    promise = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 19000000\r\n\r\n"
+    idle = [socket.create_connection((host, port)) for _ in range(20)]
+    try:
+        for connection in idle:
+            connection.sendall(promise)
+        assert server.ask(encoded()).status_code == 200
+    finally:
+        for connection in idle:
+            connection.close()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_finishes_what_was_begun_and_ends_well(start, number):
     server = start("--engine", "torch")

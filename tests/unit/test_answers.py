@@ -50,6 +50,16 @@ def test_the_table_marks_what_is_unsure_and_shows_no_control_characters():
     assert 'unsure: "bees" 50.0%' in unsure
 
 
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_name_that_is_no_text_is_escaped(tmp_path, format):
+    answers = [Prediction("bad\udcff.png", ANSWERS[0].top), ANSWERS[2]]
+    save_answers(iter(answers), format, 2, tmp_path / "out")
+    content = (tmp_path / "out").read_bytes()
+    escaped = {"table": rb"bad\udcff.png", "json": rb"bad\\xff.png", "jsonl": rb"bad\\xff.png"}
+    assert escaped.get(format, rb"bad\xff.png") in content
+    assert "多".encode() in content
+
+
 def test_parquet(tmp_path, monkeypatch):
     monkeypatch.setattr("frostline.answers.AT_ONCE", 1)
     save_answers(iter(ANSWERS), "parquet", 2, tmp_path / "a.parquet")

@@ -5,7 +5,7 @@ from PIL import Image
 from bundles import network_of, write
 from frostline.data.targets import Targets
 from frostline.errors import UsageError
-from frostline.heat import draw_heat_maps
+from frostline.heat import draw_heat_maps, make_folder
 from frostline.network.build import NetworkSpec, build
 from frostline.predictor import Predictor
 
@@ -24,6 +24,7 @@ def draw(tmp_path, predictor, names):
     (tmp_path / "bad.png").write_bytes(b"no")
     targets = Targets.find([*(str(tmp_path / name) for name in names), str(tmp_path / "bad.png")])
     said = list(predictor.predictions(targets, workers=0))
+    make_folder(tmp_path / "heat")
     return draw_heat_maps(predictor, targets, said, tmp_path / "heat"), said
 
 
@@ -43,6 +44,12 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path, predictor):
     (tmp_path / "heat").write_text("")
     with pytest.raises(UsageError, match="cannot write to"):
         draw(tmp_path, predictor, ["x.png"])
+
+
+def test_drawings_never_take_the_place_of_other_files(tmp_path, predictor):
+    draw(tmp_path, predictor, ["x.png"])
+    with pytest.raises(UsageError, match="holds files already; give a new folder"):
+        make_folder(tmp_path / "heat")
 
 
 def test_maps_of_a_network_for_small_pictures_are_drawn_too(tmp_path):

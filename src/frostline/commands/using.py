@@ -56,12 +56,17 @@ def predict(
     with leave_garbage():
         from frostline.answers import FORMATS, format_of, save_answers, write_answers
         from frostline.data.targets import Targets
+        from frostline.heat import draw_heat_maps, make_folder
     chosen = format or (format_of(out) if out else "table")
     choose("--format", chosen, FORMATS)
     if chosen == "parquet" and out is None:
         raise UsageError("--format parquet cannot be shown; give --out FILE.parquet")
     model = api.load(run, device=device, precision=precision, engine=engine)
     targets = Targets.find(paths)
+    if heat_maps:
+        make_folder(heat_maps)
+    if out and out.resolve() in {Path(picture.path).resolve() for picture in targets.pictures}:
+        raise UsageError(f"--out {out} is one of the pictures; give another path")
     watched = _Watched(model, targets, topk, threshold, sort_into, copies)
     if out:
         save_answers(watched, chosen, min(topk, len(model.classes)), out)
@@ -70,8 +75,6 @@ def predict(
     else:
         write_answers(watched, chosen, min(topk, len(model.classes)), sys.stdout)
     if heat_maps:
-        from frostline.heat import draw_heat_maps
-
         draw_heat_maps(model, targets, watched.kept, heat_maps)
     watched.end()
 

@@ -20,6 +20,7 @@ from frostline.data.pictures import (
 )
 from frostline.data.tables import SUFFIXES, open_table
 from frostline.errors import DataError
+from frostline.files import as_text, is_text
 
 __all__ = ["FileSource", "Picture", "Source", "open_folder", "open_source"]
 
@@ -139,7 +140,7 @@ def _walk(folder: Path, shown: str, above: tuple[tuple[int, int], ...], ignored:
             yield from _walk(entry.path, f"{shown}{entry.name}/", (*above, identity), ignored)
         elif entry.is_dir or entry.reason:
             ignored += _left_out(entry, shown)
-        elif _is_text(f"{shown}{entry.name}"):
+        elif is_text(f"{shown}{entry.name}"):
             yield f"{shown}{entry.name}"
         else:
             ignored += _left_out(entry, shown, "its name is not valid UTF-8; rename it")
@@ -198,25 +199,12 @@ def _left_out(entry: _Entry, shown: str, reason: str = "") -> list[LeftOut]:
     """
     path = f"{shown}{entry.name}"
     if not entry.is_dir:
-        return [LeftOut(_printable(path), "ignored", entry.reason or reason)]
+        return [LeftOut(as_text(path), "ignored", entry.reason or reason)]
     if entry.path.is_symlink():
         return []
     files = [Path(top, name) for top, _, names in os.walk(entry.path) for name in names]
     inside = [f"{path}/{file.relative_to(entry.path).as_posix()}" for file in files]
-    return [LeftOut(_printable(one), "ignored", f"in a folder that is {entry.hidden}") for one in inside]
-
-
-def _is_text(path: str) -> bool:
-    """Tell whether a path can be written in UTF-8; Python keeps other bytes of a name as lone surrogates."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _printable(path: str) -> str:
-    return path if _is_text(path) else path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return [LeftOut(as_text(one), "ignored", f"in a folder that is {entry.hidden}") for one in inside]
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -17,6 +17,11 @@ BROWSER = ("onnx-uint8",)
 """Formats that take pictures as they are, so that a page needs nothing but the pixels."""
 
 
+def example_suffixes(name: str) -> list[str]:
+    """Endings of the examples of a format."""
+    return [".example.py", *([".example.html"] if name in BROWSER else [])]
+
+
 def write_examples(model: Path, name: str, classes: Sequence[str], channels: int) -> None:
     """Write the examples of a format beside an exported file: MODEL.example.py, and for a browser MODEL.example.html.
 

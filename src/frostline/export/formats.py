@@ -53,6 +53,8 @@ class Format:
     write: Callable[[Job, Path], None]
     open: Callable[[Path], Run]
     is_int8: bool = False
+    parts: tuple[str, ...] = ()
+    """Endings of further files that the model is made of."""
 
     def check_installed(self, name: str) -> None:
         """Check that its packages are there; looks, and does not import them.
@@ -202,8 +204,10 @@ FORMATS = {
     "onnx": Format(".onnx", "input", _ONNX, write_onnx, open_onnx),
     "onnx-uint8": Format(".onnx", "pictures", _ONNX, write_onnx_uint8, open_onnx),
     "onnx-int8": Format(".onnx", "input", _ONNX, write_onnx_int8, open_onnx, is_int8=True),
-    "openvino": Format(".xml", "input", (*_ONNX, _RUNTIME), write_openvino, open_openvino),
-    "openvino-int8": Format(".xml", "input", (*_ONNX, _RUNTIME), write_openvino_int8, open_openvino, is_int8=True),
+    "openvino": Format(".xml", "input", (*_ONNX, _RUNTIME), write_openvino, open_openvino, parts=(".bin",)),
+    "openvino-int8": Format(
+        ".xml", "input", (*_ONNX, _RUNTIME), write_openvino_int8, open_openvino, is_int8=True, parts=(".bin",)
+    ),
     "torch": Format(".pt2", "input", (), write_torch, open_torch),
 }
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from frostline.errors import ConfigError, DataError, ExportError
-from frostline.export.examples import write_examples
+from frostline.export.examples import example_suffixes, write_examples
 from frostline.export.formats import FORMATS, Format, Job, Run, facts_of
 from frostline.export.parity import TIMED, Parity, Sample, compare, inputs_of, times_faster
 from frostline.modelcard import Card
@@ -18,6 +18,9 @@ from frostline.predictor import Predictor
 
 CHECKED, CHECKED_INT8, CALIBRATED = 64, 1000, 256
 """Pictures at most: of the comparison, of the comparison of int8 (whose accuracy counts), of the calibration."""
+
+
+CARD = ".md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +66,15 @@ def export_model(predictor: Predictor, card: Card, name: str, out: Path, samples
         samples: to check it with, and for int8 to calibrate it with.
 
     Raises:
-        ConfigError: `out` is there already or cannot be written, or what the format needs is not installed.
+        ConfigError: `out` has another ending than the format's files; it or what comes with it is there already or
+            cannot be written; or what the format needs is not installed.
         DataError: there is no picture to check it with.
         ExportError: the format cannot express the network, or the file fails the check; it is not left.
     """
     format = find_format(name)
     if not samples.checking:
         raise DataError("no picture to check the export with; give some with --data")
-    if out.exists():
-        raise ConfigError(f"--out {out} exists already; give another path, or remove it first")
+    _check_free(out, name)
     with _folder_beside(out) as folder:
         drafts, scratch = Path(folder) / "drafts", Path(folder) / "scratch"
         for one in (drafts, scratch):
@@ -87,9 +90,25 @@ def export_model(predictor: Predictor, card: Card, name: str, out: Path, samples
         if format.is_int8:
             parity = replace(parity, times_faster=_times_faster(run, name, job, samples))
         write_examples(draft, name, card.classes, card.preprocess.channels)
-        draft.with_suffix(".md").write_text(card.markdown(), encoding="utf-8")
+        draft.with_suffix(CARD).write_text(card.markdown(), encoding="utf-8")
         files = _place(draft, out)
     return Exported(out, name, files, parity)
+
+
+def _check_free(out: Path, name: str) -> None:
+    """Check that the model and what comes with it take no other file's place."""
+    suffix = FORMATS[name].suffix
+    if out.suffix != suffix:
+        raise ConfigError(f"--out {out} does not end in {suffix}, as a file of --format {name} does")
+    for file in files_of(out, name):
+        if file.exists():
+            raise ConfigError(f"{file} exists already; give another --out, or remove it first")
+
+
+def files_of(out: Path, name: str) -> list[Path]:
+    """All that an export in a format writes, the model first."""
+    suffixes = (FORMATS[name].suffix, *FORMATS[name].parts, CARD, *example_suffixes(name))
+    return [out.with_suffix(suffix) for suffix in suffixes]
 
 
 def _job(predictor: Predictor, card: Card, format: Format, samples: Samples, scratch: Path) -> Job:

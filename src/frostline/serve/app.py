@@ -17,12 +17,13 @@ from starlette.responses import Response
 from frostline.serve.answers import About, Answer, Kept, State, problems
 from frostline.serve.batcher import NetworkFailed
 from frostline.serve.corrections import Corrections
-from frostline.serve.limits import promised_length, read_body, until
+from frostline.serve.limits import Take, check_length, read_body, until
 from frostline.serve.measured import Measured
 from frostline.serve.refusals import Refusal, come_back
 from frostline.serve.replies import problem, reply
 from frostline.serve.security import Guard
 from frostline.serve.service import Service
+from frostline.serve.settings import Settings
 from frostline.serve.uploads import Form, read_form
 from frostline.version import __version__
 
@@ -178,20 +179,21 @@ async def _with_form(service: Service, request: Request, use: Callable[[Form], A
     """
     settings = service.settings
     end = asyncio.get_running_loop().time() + settings.timeout
-    promised = promised_length(request.headers.get("content-length"), settings.max_body)
-    with service.bodies.take(promised):
+    with service.bodies.take() as take:
         async with until(end, 408, f"the request took longer than {settings.timeout:g} s to arrive; send less at once"):
-            body = await _read(request, settings.max_body)
-        form = read_form(request.headers.get("content-type", ""), body, settings.max_pictures)
+            form = await _form(request, settings, take)
         async with until(end, 504, f"no answer within {settings.timeout:g} s; send fewer pictures, or try later"):
             return await use(form)
 
 
-async def _read(request: Request, most: int) -> bytes:
+async def _form(request: Request, settings: Settings, take: Take) -> Form:
+    """Read a request's body and take it apart."""
+    check_length(request.headers.get("content-length"), settings.max_body)
     try:
-        return await read_body(request.stream(), most)
+        body = await read_body(request.stream(), settings.max_body, take)
     except ClientDisconnect:
         raise Refusal(400, "the request ended before its body did; send it again") from None
+    return read_form(request.headers.get("content-type", ""), body, settings.max_pictures)
 
 
 def _body(properties: dict[str, Any], *required: str) -> dict[str, Any]:

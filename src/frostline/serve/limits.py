@@ -6,6 +6,9 @@ from contextlib import asynccontextmanager, contextmanager
 
 from frostline.serve.refusals import Refusal, come_back
 
+Take = Callable[[int], None]
+"""Takes so much more of a room."""
+
 
 class Room:
     """So much of something at once; used by the event loop's thread alone.
@@ -21,45 +24,55 @@ class Room:
         self._what, self._delay = what, delay
 
     @contextmanager
-    def take(self, amount: int) -> Iterator[None]:
-        """Take some while the block runs.
+    def take(self, amount: int = 0) -> Iterator[Take]:
+        """Take some, and whatever the block takes beside it, while the block runs.
 
         Raises:
             Refusal: 429, there is not enough left.
         """
-        if self.taken + amount > self.most:
-            raise come_back(429, f"too busy: {self._what}; try again after Retry-After seconds", self._delay())
-        self.taken += amount
+        held = 0
+
+        def more(amount: int) -> None:
+            nonlocal held
+            if self.taken + amount > self.most:
+                raise come_back(429, f"too busy: {self._what}; try again after Retry-After seconds", self._delay())
+            self.taken += amount
+            held += amount
+
         try:
-            yield
+            more(amount)
+            yield more
         finally:
-            self.taken -= amount
+            self.taken -= held
 
 
-def promised_length(header: str | None, most: int) -> int:
-    """Bytes to make room for, by a request's Content-Length; without one as many as are allowed.
+def check_length(header: str | None, most: int) -> None:
+    """Check what a request's Content-Length promises, if it has one.
 
     Raises:
-        Refusal: 413, more than are allowed.
+        Refusal: 413, more than is allowed.
     """
-    if header is None or not header.isdigit():
-        return most
-    if int(header) > most:
+    if header is not None and header.isdigit() and int(header) > most:
         raise _too_long(most)
-    return int(header)
 
 
-async def read_body(chunks: AsyncIterator[bytes], most: int) -> bytes:
+async def read_body(chunks: AsyncIterator[bytes], most: int, take: Take) -> bytes:
     """Read a whole body.
 
+    Args:
+        chunks: of it, as they arrive.
+        most: bytes allowed.
+        take: makes room for each chunk, so that what is only promised keeps nobody else out.
+
     Raises:
-        Refusal: 413, it is longer than allowed, whatever it promised.
+        Refusal: 413, it is longer than allowed, whatever it promised; 429, there is no room left.
     """
     content = bytearray()
     async for chunk in chunks:
-        content += chunk
-        if len(content) > most:
+        if len(content) + len(chunk) > most:
             raise _too_long(most)
+        take(len(chunk))
+        content += chunk
     return bytes(content)
 
 

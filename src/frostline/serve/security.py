@@ -19,7 +19,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-GUARDED = ("/v1/", "/metrics")
+GUARDED = ("/v1/", "/metrics", "/openapi.json")
 """Paths for which a key is asked; the page and its words hold nothing of the model."""
 
 

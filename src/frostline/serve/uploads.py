@@ -14,6 +14,8 @@ RAW = ("", "application/octet-stream")
 """Types of a body that is one picture, beside image/*; what it is its bytes tell."""
 FORM = "multipart/form-data"
 LONGEST_NAME, LONGEST_FIELD, MOST_HEADER = 255, 1000, 4096
+MOST_FIELDS, MOST_HEADERS = 16, 16
+"""Fields of a form that are no pictures, and headers of a part of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class _Reader:
 
     def __init__(self, most: int) -> None:
         self.form, self._most, self.is_whole = Form([], {}), most, False
-        self._part, self._name, self._value = _Part(), b"", b""
+        self._part, self._name, self._value, self._fields, self._headers = _Part(), b"", b"", 0, 0
 
     def callbacks(self) -> dict[str, Callable[..., None]]:
         return {
@@ -87,7 +89,7 @@ class _Reader:
         }
 
     def _begin(self) -> None:
-        self._part = _Part()
+        self._part, self._headers = _Part(), 0
 
     def _header_name(self, data: bytes, start: int, end: int) -> None:
         self._name = _joined(self._name, data[start:end])
@@ -96,6 +98,9 @@ class _Reader:
         self._value = _joined(self._value, data[start:end])
 
     def _header_end(self) -> None:
+        self._headers += 1
+        if self._headers > MOST_HEADERS:
+            raise Refusal(400, f"a part of the form has more than {MOST_HEADERS} headers")
         self._part.headers[self._name.lower()] = self._value
         self._name, self._value = b"", b""
 
@@ -112,8 +117,9 @@ class _Reader:
         self.form.uploads.append(Upload(_shown(options[b"filename"]), bytes(self._part.content)))
 
     def _keep_field(self, name: bytes) -> None:
-        if max(len(self._part.content), len(name)) > LONGEST_FIELD or len(self.form.fields) == self._most:
-            raise Refusal(413, f"a field of the form is longer than {LONGEST_FIELD} bytes, or there are too many")
+        self._fields += 1
+        if max(len(self._part.content), len(name)) > LONGEST_FIELD or self._fields > MOST_FIELDS:
+            raise Refusal(413, f"a field of the form is longer than {LONGEST_FIELD} bytes, or more than {MOST_FIELDS}")
         self.form.fields[_text(name)] = _text(bytes(self._part.content))
 
     def _end(self) -> None:

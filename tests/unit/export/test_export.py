@@ -17,6 +17,7 @@ from frostline.errors import ConfigError, DataError, ExportError
 from frostline.export import examples, formats
 from frostline.export.formats import FORMATS, facts_of
 from frostline.export.parity import Parity
+from frostline.export.work import files_of
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -60,6 +61,7 @@ def test_a_format_says_what_the_model_says(home, name, monkeypatch):
     assert done.files[0] == out
     assert all(file.is_file() for file in done.files)
     assert set(out.parent.iterdir()) == set(done.files)
+    assert set(done.files) == set(files_of(out, name))
     assert done.parity.pictures == 9
     if FORMATS[name].is_int8:
         assert done.parity.times_faster > 0
@@ -144,16 +146,18 @@ def test_a_network_that_cannot_be_expressed_is_told(home, tmp_path, monkeypatch)
     [
         ({"format": "tflite"}, ConfigError, "'tflite' is not known; allowed are onnx"),
         ({"data": None}, ConfigError, "give labelled ones with --data"),
-        ({"out": "model.safetensors"}, ConfigError, "exists already"),
-        ({"out": "model.safetensors/m.onnx"}, ConfigError, "cannot write to"),
+        ({"out": "model.safetensors"}, ConfigError, r"does not end in \.pt2"),
+        ({"out": "taken.pt2"}, ConfigError, r"taken\.md exists already; give another --out"),
+        ({"out": "model.safetensors/m.pt2"}, ConfigError, "cannot write to"),
         ({"data": "others"}, DataError, "does not know class"),
     ],
 )
 def test_wrong_use(home, options, kind, message):
     labelled(home / "others")
+    (home / "taken.md").write_text("mine", encoding="utf-8")
     if not (home / "others" / "wasps").exists():
         (home / "others" / "ants").rename(home / "others" / "wasps")
-    given = {"out": "new.onnx", "data": "pictures", "format": "torch"} | options
+    given = {"out": "new.pt2", "data": "pictures", "format": "torch"} | options
     given = {name: home / value if name in {"out", "data"} and value else value for name, value in given.items()}
     with pytest.raises(kind, match=message):
         frostline.export_model(home / "model.safetensors", **given)

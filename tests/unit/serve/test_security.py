@@ -51,7 +51,7 @@ def test_a_page_of_another_site_is_refused(client, origin, status):
 )
 def test_a_key_is_asked_for(serving, given, status):
     with serving(api_key=KEY) as client:
-        for path in ("/v1/model", "/metrics"):
+        for path in ("/v1/model", "/metrics", "/openapi.json"):
             got = client.get(path, headers=given)
             assert got.status_code == status
             assert (got.headers.get("www-authenticate") == "Bearer") == (status == 401)

@@ -5,7 +5,7 @@ from threading import Event
 import pytest
 from encoding import encoded
 
-from frostline.serve.limits import Room, promised_length, read_body
+from frostline.serve.limits import Room, check_length, read_body
 from frostline.serve.refusals import Refusal
 from frostline.serve.uploads import read_form
 
@@ -31,13 +31,26 @@ def test_when_to_come_back_is_sane(delay, told):
 
 
 def test_a_body_has_a_limit_whatever_it_promises():
-    assert asyncio.run(read_body(chunks(b"ab", b"c"), 3)) == b"abc"
+    taken = []
+    assert asyncio.run(read_body(chunks(b"ab", b"c"), 3, taken.append)) == b"abc"
     with pytest.raises(Refusal) as caught:
-        asyncio.run(read_body(chunks(b"ab", b"cd"), 3))
+        asyncio.run(read_body(chunks(b"ab", b"cd"), 3, taken.append))
     assert caught.value.status == 413
-    assert [promised_length(header, 10) for header in (None, "junk", "4")] == [10, 10, 4]
+    assert taken == [2, 1, 2]
+    for header in (None, "junk", "10"):
+        check_length(header, 10)
     with pytest.raises(Refusal, match="longer than 10 bytes"):
-        promised_length("11", 10)
+        check_length("11", 10)
+
+
+def test_room_is_taken_as_a_body_arrives():
+    room = Room(4, "full", lambda: 1.0)
+    with room.take() as take:
+        asyncio.run(read_body(chunks(b"ab"), 100, take))
+        with pytest.raises(Refusal, match="full"), room.take() as other:
+            asyncio.run(read_body(chunks(b"cd", b"e"), 100, other))
+        assert room.taken == 2
+    assert room.taken == 0
 
 
 def test_a_long_body_is_refused_unread(serving):
@@ -77,6 +90,8 @@ def test_a_form_is_read():
             413,
         ),
         ("multipart/form-data; boundary=b", form(b'Content-Disposition: form-data; name="a"\r\n\r\nb'), 422),
+        ("multipart/form-data; boundary=b", form(*[b'Content-Disposition: form-data; name="a"\r\n\r\nb'] * 17), 413),
+        ("multipart/form-data; boundary=b", form(b"X: y\r\n" * 17 + b"\r\nb"), 400),
         ("application/json", b"{}", 415),
         ("image/png", b"", 422),
     ],

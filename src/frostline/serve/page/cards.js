@@ -12,6 +12,7 @@ export class Card {
     this.name = file.name || word("pasted");
     this.answer = null;
     this.fault = null;
+    this.hasAskedHeat = false;
     this.wasOffered = false;
     this.element = document.getElementById("card").content.firstElementChild.cloneNode(true);
     this.find = query => this.element.querySelector(query);
@@ -25,10 +26,26 @@ export class Card {
     return this.answer !== null || this.fault !== null;
   }
 
+  get lacksHeat() {
+    return this.answer !== null && !this.hasAskedHeat;
+  }
+
   get text() {
     if (this.fault) return word("not_read");
     const [best] = this.answer.top;
     return `${this.answer.unsure ? word("unsure_says", {name: best.class}) : best.class}, ${percent(best.probability)}`;
+  }
+
+  take(answer, withHeat) {
+    this.answer = answer;
+    this.fault = null;
+    this.hasAskedHeat = withHeat;
+  }
+
+  // A heat map that does not come costs a card that is answered already no more than the map.
+  fail(problem, withHeat) {
+    if (this.answer) this.hasAskedHeat = withHeat;
+    else this.fault = problem;
   }
 
   forget() {
@@ -51,6 +68,8 @@ export class Card {
   showHeat(wanted) {
     const heat = this.find(".heat"), url = this.answer?.heat_map;
     heat.hidden = !(wanted && url);
+    this.find(".no-heat").hidden = !(wanted && this.answer && this.hasAskedHeat && !url);
+    this.find(".no-heat").textContent = word("no_heat");
     if (heat.hidden) return;
     heat.src = url;
     heat.alt = word("heat_of", {name: this.answer.top[0].class});

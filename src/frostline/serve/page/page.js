@@ -7,9 +7,9 @@ import {chosen, choose, percent, problem, word} from "./words.js";
 
 const AT_ONCE = 4, NAMED = 12;
 const at = id => document.getElementById(id);
-const cards = [], waiting = [];
+const cards = [], waiting = [], asking = new Set();
 const isTouched = matchMedia("(pointer: coarse)").matches;
-let model = null, busy = 0;
+let model = null;
 
 // What is asked
 
@@ -23,11 +23,17 @@ function take(files) {
   work();
 }
 
+function isOpen(card) {
+  return asking.has(card) || waiting.includes(card);
+}
+
 function work() {
-  while (busy < AT_ONCE && waiting.length) {
-    busy++;
-    answer(waiting.shift()).finally(() => {
-      busy--;
+  while (asking.size < AT_ONCE && waiting.length) {
+    const card = waiting.shift();
+    asking.add(card);
+    answer(card).finally(() => {
+      asking.delete(card);
+      askForHeat([card]);
       work();
     });
   }
@@ -35,29 +41,33 @@ function work() {
 }
 
 async function answer(card) {
+  const withHeat = at("heat").checked;
   try {
     if (card.file.size > model.limits.body_bytes) throw new Problem(413, "");
-    card.answer = await askPicture(card.file, at("heat").checked);
-    card.fault = null;
+    card.take(await askPicture(card.file, withHeat), withHeat);
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    card.fault = error;
+    card.fail(error, withHeat);
     if (error.status === 401) askForKey();
   }
   card.show();
   card.showHeat(at("heat").checked);
 }
 
+function askForHeat(some) {
+  if (at("heat").checked) waiting.push(...some.filter(card => card.lacksHeat && cards.includes(card) && !isOpen(card)));
+}
+
 // What is shown
 
 function tell() {
-  const done = cards.filter(card => card.isDone && !waiting.includes(card));
+  const done = cards.filter(card => !isOpen(card)).length;
   at("progress").max = Math.max(1, cards.length);
-  at("progress").value = cards.length - waiting.length - busy;
-  at("progress").hidden = !(busy || waiting.length);
-  at("download").disabled = !done.length;
+  at("progress").value = done;
+  at("progress").hidden = done === cards.length;
+  at("download").disabled = !done;
   at("gallery").classList.toggle("single", cards.length === 1);
-  if (busy || waiting.length) at("summary").textContent = word("working", {done: cards.length - waiting.length - busy, count: cards.length});
+  if (done < cards.length) at("summary").textContent = word("working", {done, count: cards.length});
   else at("summary").textContent = cards.length === 1 ? word("summary_one", {text: cards[0].text}) : counted();
 }
 
@@ -151,11 +161,8 @@ function listen() {
     take(event.dataTransfer.files);
   });
   at("heat").addEventListener("change", () => {
-    const wanted = at("heat").checked;
-    for (const card of cards) {
-      card.showHeat(wanted);
-      if (wanted && card.answer && !card.answer.heat_map) waiting.push(card);
-    }
+    for (const card of cards) card.showHeat(at("heat").checked);
+    askForHeat(cards);
     work();
   });
   at("download").addEventListener("click", () => download(cards.filter(card => card.isDone)));

@@ -25,6 +25,7 @@ export const WORDS = {
   not_read: ["Could not be read", "无法读取"],
   photo_of: ["Picture {name}", "图片 {name}"],
   heat_of: ["Bright where the picture spoke for {name}", "亮处表示支持“{name}”的区域"],
+  no_heat: ["There is no heat map of this answer.", "此结果没有关注区域图。"],
   likely: ["Classes by confidence", "按置信度排列的类别"],
   pasted: ["pasted picture", "粘贴的图片"],
   correct: ["Right class", "正确类别"],
