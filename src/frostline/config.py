@@ -152,7 +152,8 @@ class TrainConfig(BaseModel):
     drop_leaks: bool = Field(
         False,
         description="Leave training pictures out that are copies of validation or test pictures, near ones too (as "
-        "frostline inspect finds them), and validation pictures that are copies of test pictures.",
+        "frostline inspect finds them), and validation pictures that are copies of test pictures; a split made here "
+        "keeps copies on one side.",
     )
     max_damaged: float = Field(0.05, ge=0, le=1, description="Share of damaged pictures above which to stop.")
     max_pixels: int = Field(MAX_PIXELS, ge=1, description="Pictures with more pixels are refused.")

@@ -1,6 +1,6 @@
 """The audit of DATA: what is there, what is damaged, what is there twice, what leaks from one split into another."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -16,7 +16,9 @@ from frostline.activations.housekeeping import store_home
 from frostline.activations.key import key_of, row_id
 from frostline.activations.store import DiskStore
 from frostline.config import DEFAULT_MODEL
+from frostline.data.audit import balance_warnings, imbalance, lacking
 from frostline.data.duplicates import Pair, near_pairs, same_pixels
+from frostline.data.index import Copies
 from frostline.data.loader import Request, default_workers
 from frostline.data.pictures import Source, natural_key
 from frostline.data.sources import open_source
@@ -43,7 +45,7 @@ KEPT = ("train", "val", "test")
 BLANK = 4.0
 """Deviation of grey values, of 255, below which a picture shows nothing."""
 PLACEHOLDER_COPIES = 5
-"""As many copies under more than one label are a stand-in for pictures that are missing."""
+"""As many copies are a stand-in for pictures that are missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,11 @@ def inspect(data: str, reporter: Reporter, *, device: str = "auto", cache_dir: P
     return _told(source, facts, groups, pairs)
 
 
-def leaks_to_drop(data: str, reporter: Reporter, *, device: str, cache_dir: Path) -> dict[str, str]:
-    """Give the pictures to leave out so that no copy is in two splits, each with its copy: a test picture always stays.
+def copies_in(data: str, reporter: Reporter, *, device: str, cache_dir: Path) -> Copies:
+    """Give the pictures to leave out so that no copy is in two splits, and those that a split of ours keeps together.
+
+    What is a copy of a copy is one too. Of copies in several splits, those in the last of them stay: a test picture
+    always does.
 
     Args:
         data: as for training.
@@ -109,7 +114,37 @@ def leaks_to_drop(data: str, reporter: Reporter, *, device: str, cache_dir: Path
         cache_dir: as for `inspect`.
     """
     found = inspect(data, reporter, device=device, cache_dir=cache_dir)
-    return {leak["a"]: leak["b"] for leak in reversed(found.leaks)}  # of several copies, the first is told
+    split_of = {picture.path: picture.split for picture in open_source(data, cache_dir=cache_dir).pictures}
+    pairs = [(one["a"], one["b"]) for one in found.near_duplicates]
+    pairs += [(group[0], other) for group in found.exact_duplicates for other in group[1:]]
+    leaks: dict[str, str] = {}
+    groups: dict[str, str] = {}
+    for alike in _joined(pairs):
+        last = max((split_of[path] for path in alike), key=_rank)
+        stays = next(path for path in alike if split_of[path] == last)
+        leaks |= {path: stays for path in alike if _rank(split_of[path]) < _rank(last)}
+        groups |= {path: f"copies of {alike[0]}" for path in alike}
+    return Copies(leaks, groups)
+
+
+def _joined(pairs: Sequence[tuple[str, str]]) -> list[list[str]]:
+    """Give what hangs together by pairs, in natural order."""
+    others: dict[str, list[str]] = defaultdict(list)
+    for a, b in pairs:
+        others[a].append(b)
+        others[b].append(a)
+    groups, seen = [], set()
+    for path in sorted(others, key=natural_key):
+        group, waiting = [], [path]
+        while waiting:
+            one = waiting.pop()
+            if one not in seen:
+                seen.add(one)
+                group.append(one)
+                waiting += others[one]
+        if group:
+            groups.append(sorted(group, key=natural_key))
+    return groups
 
 
 def _survey(source: Source, reporter: Reporter) -> list[Facts]:
@@ -232,21 +267,14 @@ def _outliers(source: Source, facts: Sequence[Facts], groups: list[list[int]]) -
             found[place] = f"blank: grey values deviate by {one.deviation:.1f} of 255"
     for group in groups:
         labels = {pictures[place].label for place in group}
-        if len(group) >= PLACEHOLDER_COPIES and len(labels) > 1:
+        under = f" under {len(labels)} labels" if len(labels) > 1 else ""
+        if len(group) >= PLACEHOLDER_COPIES:
             for place in group:
-                found.setdefault(place, f"placeholder: {len(group)} copies of it under {len(labels)} labels")
+                found.setdefault(place, f"placeholder: {len(group)} copies of it{under}")
     return [{"path": pictures[place].path, "reason": found[place]} for place in sorted(found)]
 
 
 def _warnings(source: Source, usable: Sequence[int]) -> list[str]:
     """Imbalance of the training pictures, and classes that a split lacks."""
-    pictures, warnings = [source.pictures[place] for place in usable], []
-    training = Counter(picture.label for picture in pictures if picture.split in {None, "train"})
-    if training and max(training.values()) >= 5 * min(training.values()):
-        (most, many), (least, few) = training.most_common()[0], training.most_common()[-1]
-        warnings.append(f"{most!r} has {many} training pictures, {least!r} {few}: see balanced accuracy, not accuracy")
-    for name in ("val", "test"):
-        there = {picture.label for picture in pictures if picture.split == name}
-        if there and (lacking := sorted(set(training) - there, key=natural_key)):
-            warnings.append(f"{name} has no picture of {', '.join(map(repr, lacking[:5]))}")
-    return warnings
+    pairs = [(source.pictures[place].label, source.pictures[place].split or "train") for place in usable]
+    return balance_warnings(imbalance(label for label, split in pairs if split == "train"), lacking(pairs))

@@ -22,7 +22,7 @@ from frostline.data.views import centre_shape, parse_views
 from frostline.errors import ConfigError, PlanError
 from frostline.files import default_cache_dir, usable_cache
 from frostline.hardware import make_fabric, put_on
-from frostline.inspection import leaks_to_drop
+from frostline.inspection import copies_in
 from frostline.network.build import Network, NetworkSpec, build
 from frostline.network.cuts import Traced
 from frostline.network.heads import DepthHead
@@ -177,9 +177,9 @@ def _index(config: TrainConfig, source: Source, cache_dir: Path, reporter: Repor
     limits = {"channels": config.channels, "max_pixels": config.max_pixels}
     known = read_known(cache_dir, **limits)
     before = len(known)
-    leaks = None
+    copies = None
     if config.drop_leaks:
-        leaks = leaks_to_drop(config.data, reporter, device=config.device, cache_dir=cache_dir)
+        copies = copies_in(config.data, reporter, device=config.device, cache_dir=cache_dir)
     index = build_index(
         source,
         **limits,
@@ -190,7 +190,7 @@ def _index(config: TrainConfig, source: Source, cache_dir: Path, reporter: Repor
         workers=default_workers() if config.workers is None else config.workers,
         known_good=known,
         reporter=reporter,
-        leaks=leaks,
+        copies=copies,
     )
     if len(known) > before:
         with suppress(OSError):  # the next run looks at them again

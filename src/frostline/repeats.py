@@ -102,23 +102,23 @@ def folded(index: Index, folds: int, *, seed: int) -> list[Index]:
     """
     check_folds(index, folds)
     free = _not_for_testing(index)
-    units = [image.group or image.digest for image in free]
-    dealt = dealt_into_folds([image.label for image in free], units, folds, seed=seed)
+    dealt = dealt_into_folds([image.label for image in free], [image.unit for image in free], folds, seed=seed)
     return [_with_validation(index, {free[i].position for i in held}) for held in dealt]
 
 
 def check_folds(index: Index, folds: int) -> None:
-    """Refuse more folds than the smallest class has pictures.
+    """Refuse more folds than the smallest class has pictures, or groups of them, that can be told apart.
 
     Raises:
         ConfigError: a class has too few.
     """
-    counts = np.bincount([image.label for image in _not_for_testing(index)], minlength=len(index.classes))
+    units = {(image.label, image.unit) for image in _not_for_testing(index)}
+    counts = np.bincount([label for label, _ in units], minlength=len(index.classes))
     fewest = int(counts.argmin())
     if counts[fewest] < folds:
         raise ConfigError(
-            f"--folds {folds} needs as many pictures of every class; {index.classes[fewest]} has {counts[fewest]}; "
-            "lower it"
+            f"--folds {folds} needs as many pictures (or groups) of every class; {index.classes[fewest]} has "
+            f"{counts[fewest]}; lower it"
         )
 
 

@@ -1,5 +1,6 @@
 """What deserves a look after a training: labels in doubt, worst mistakes, whether more pictures would help."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -57,29 +58,40 @@ def review(task: Task, outcome: Outcome, history: History, start: Tensors) -> di
         "calibration": outcome.calibration,
         "worst_mistakes": outcome.worst_mistakes(),
         "examined": len(known.images) if known else 0,
+        "is_pretrained": _is_pretrained(task),
         "label_issues": issues,
         "learning_curve": [asdict(point) for point in curve],
-        "verdict": verdict(history, curve, said.interval, len(issues), len(known.images) if known else 0),
+        "verdict": verdict(
+            history, curve, len(task.val_images()), said.interval, len(issues), len(known.images) if known else 0
+        ),
+        "audit": asdict(task.index.audit),
     }
 
 
 def _known(task: Task, start: Tensors) -> _Known | None:
     """Compute or read the activations; None where pictures are too many or too few for what is to be done with them.
 
-    A plan that begins with the head has stored those of the network as it was before: they have seen no label.
+    Those of a pretrained network are of it as it was before, and have seen no label; a plan that begins with the head
+    has stored them. A network that began with no knowledge has none but what it learnt from these very labels.
     """
     images, cut = task.train_images() + task.val_images(), task.traced.before("head")
     axis = channel_axis(cut.shapes[-1], task.network.preprocess.input_shape)
     classes = len(task.index.classes)
     is_much = len(images) * cut.shapes[-1][axis] * classes > MOST_WORK
-    if is_much or len({image.digest for image in images}) < FOLDS * classes:
+    units = Counter(label for label, _ in {(image.label, image.unit) for image in images})
+    if (
+        is_much or units.total() < FOLDS * classes or min(units.values()) < 2
+    ):  # of a single one, no fold knows the class
         return None
-    is_stored = task.config.weights != "none" and any(stage.cut == cut for stage in task.plan)
-    if not is_stored:
+    if not _is_pretrained(task):
         return _Known(images, _activations(task, "off", axis))
+    mode = task.config.feature_cache if any(stage.cut == cut for stage in task.plan) else "off"
     with _as_it_began(task, start):
-        mode = task.config.feature_cache
         return _Known(images, _activations(task, "disk" if mode == "auto" else mode, axis))
+
+
+def _is_pretrained(task: Task) -> bool:
+    return task.config.weights != "none"
 
 
 @contextmanager
@@ -117,7 +129,7 @@ def _shown(task: Task) -> list[Request]:
 
 def _issues(task: Task, known: _Known) -> list[dict[str, Any]]:
     classes, images = task.index.classes, known.images
-    labels, units = [image.label for image in images], [image.group or image.digest for image in images]
+    labels, units = [image.label for image in images], [image.unit for image in images]
     probabilities = out_of_fold(known.features_ND, labels, units, len(classes))
     return [
         {

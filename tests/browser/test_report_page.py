@@ -80,6 +80,25 @@ def test_the_page_works(run, browser, lang, width, scheme):
     page.close()
 
 
+def test_what_is_still_there_is_shown_and_names_turn_nothing_round(run, browser):
+    table = run.parent / "pictures" / "table.csv"
+    page = browser.new_page()
+    page.goto(frostline.write_report(run, lang="en").resolve().as_uri())
+    shown = page.locator(".gallery img").count()
+    texts = page.locator("figcaption").all_inner_texts()
+    assert any("\u2068שלום עולם\u2069" in text for text in texts)
+    gone = page.locator("#mistakes ~ ul figcaption small").first.inner_text()
+    lost = next(path for path in table.parent.rglob("*.png") if path.relative_to(table.parent).as_posix() == gone)
+    content = lost.read_bytes()
+    lost.write_bytes(content + b" ")
+    try:
+        page.goto(frostline.write_report(run, lang="en").resolve().as_uri())
+        assert 0 < page.locator(".gallery img").count() < shown
+    finally:
+        lost.write_bytes(content)
+    page.close()
+
+
 def serious_faults(page):
     """What axe finds against the guidelines for accessible pages, as rule and place."""
     from axe_playwright_python.sync_playwright import Axe

@@ -221,7 +221,7 @@ def test_evaluate_gives_the_runs_own_test_metrics(here, frostline):
     code, out, err = frostline("evaluate", "run", "--format", "json")
     got = json.loads(out)
     looks = read_csv(here / "run" / "test_reads.csv")
-    assert [look["by"] for look in looks[:2]] == ["train", "evaluate"]
+    assert (looks[0]["by"], looks[-1]["by"]) == ("train", "evaluate")
     assert len({look["digest"] for look in looks}) == 1
     assert (code, got["read"]["number"]) == (0, len(looks))
     assert err == (
@@ -235,6 +235,20 @@ def test_evaluate_gives_the_runs_own_test_metrics(here, frostline):
     low, high = expected["interval"]
     assert out.startswith(f"test: accuracy {expected['accuracy']:.1%} ({low:.1%} to {high:.1%} at 95%) of 6 pictures")
     assert "precision" in out
+
+
+def test_the_test_split_under_other_names_is_a_look_at_it(here, frostline, tmp_path):
+    rows = [row for row in read_csv(here / "run" / "split.csv") if row["split"] == "test"]
+    for number, row in enumerate(rows):
+        (tmp_path / "other" / row["label"]).mkdir(parents=True, exist_ok=True)
+        shutil.copy(here / "shapes" / row["path"], tmp_path / "other" / row["label"] / f"renamed-{number}.png")
+    before = len(read_csv(here / "run" / "test_reads.csv"))
+    code, out, err = frostline("evaluate", "run", tmp_path / "other", "--format", "json")
+    look = read_csv(here / "run" / "test_reads.csv")[-1]
+    first = read_csv(here / "run" / "test_reads.csv")[0]
+    assert (code, look["number"]) == (0, str(before + 1))
+    assert f"look {before + 1} at the test split" in err
+    assert (look["digest"], float(look["accuracy"])) == (first["digest"], json.loads(out)["accuracy"])
 
 
 @pytest.mark.parametrize("model", ["run", "run/weights/best.safetensors"])
@@ -298,6 +312,21 @@ def test_predict_to_a_file_sorts_and_shows_where_it_looked(here, frostline, tmp_
         folder = tmp_path / "sorted" / ("unsure" if row["unsure"] == "true" else row["top1"])
         assert any(path.read_bytes() == Path(row["path"]).read_bytes() for path in folder.iterdir())
     assert len(list((tmp_path / "heat").iterdir())) == 13
+
+
+def test_predict_takes_no_other_files_place(here, frostline, tmp_path):
+    mine = tmp_path / "mine"
+    shutil.copytree("shapes/red", mine)
+    before = {path.name: path.read_bytes() for path in mine.iterdir()}
+    picture = next(mine.iterdir())
+    for flags, said in (
+        (["--heat-maps", mine], "holds files already"),
+        (["--out", picture, "--format", "csv"], "is one of the pictures"),
+    ):
+        code, _, err = frostline("predict", "run", mine, *flags)
+        assert (code, one_line(err)) == (2, True)
+        assert said in err
+    assert {path.name: path.read_bytes() for path in mine.iterdir()} == before
 
 
 def test_a_card_of_a_run(here, frostline):

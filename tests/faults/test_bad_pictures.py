@@ -86,7 +86,7 @@ def index(home, before):
     source = open_source(str(home / "data"), cache_dir=home / "cache")
     limits = {"channels": 3, "max_pixels": 50_000_000, "max_damaged": 1.0}
     split = {"val": 0.1, "test": 0.1, "seed": 0}
-    return build_index(source, **limits, **split, workers=2, known_good=set(), reporter=Silent())
+    return build_index(source, **limits, **split, workers=2, known_good={}, reporter=Silent())
 
 
 @pytest.fixture(scope="module")

@@ -157,7 +157,7 @@ def index_of(root: Path, shuffled: random.Random | None):
     index = build_index(
         source,
         **{"channels": 3, "max_pixels": 10_000, "max_damaged": 0.0, "val": 0.3, "test": 0.0, "seed": 0},
-        **{"workers": 0, "known_good": set(), "reporter": Silent()},
+        **{"workers": 0, "known_good": {}, "reporter": Silent()},
     )
     return index.images, index.classes, list(source.ignored)
 

@@ -1,8 +1,10 @@
+import json
 import math
 
 import pytest
 
 import frostline
+from frostline.data.audit import audit
 from frostline.data.index import Image, Index
 from frostline.errors import ConfigError
 from frostline.repeats import folded
@@ -13,8 +15,8 @@ def index_of(count=60, classes=3, copies=()):
     """Pictures of classes in turn; every fifth is for testing. `copies` have the content of the one before them."""
     splits = ["test" if i % 5 == 4 else "val" if i % 5 == 3 else "train" for i in range(count)]
     digests = [f"{i - 1 if i in copies else i:04x}" for i in range(count)]
-    images = tuple(Image(i, f"{i}.png", digests[i], i % classes, splits[i], None) for i in range(count))
-    return Index(None, ("a", "b", "c")[:classes], images, ())
+    images = tuple(Image(i, f"{i}.png", digests[i], i % classes, splits[i], None, digests[i]) for i in range(count))
+    return Index(None, ("a", "b", "c")[:classes], images, (), audit([]))
 
 
 def test_every_picture_is_once_for_validation_and_the_test_split_stays():
@@ -41,7 +43,9 @@ def test_another_seed_deals_otherwise():
 
 
 def test_a_class_with_too_few_pictures_is_named():
-    with pytest.raises(ConfigError, match="--folds 20 needs as many pictures of every class; a has 16; lower it"):
+    with pytest.raises(
+        ConfigError, match=r"--folds 20 needs as many pictures \(or groups\) of every class; a has 16; lower it"
+    ):
         folded(index_of(), 20, seed=0)
 
 
@@ -64,6 +68,19 @@ def test_trainings_beside_a_run_change_nothing_of_it(tiny_folder, tmp_path):
 
 
 def test_too_many_folds_are_refused_before_training(tiny_folder, tmp_path):
-    with pytest.raises(ConfigError, match="--folds 50 needs as many pictures of every class"):
+    with pytest.raises(ConfigError, match="--folds 50 needs as many pictures"):
         frostline.train(tiny_folder, **SMALL, folds=50, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_few_groups_end_no_training(tiny_folder, tmp_path):
+    """Fewer groups than folds: labels are not examined, and folds are refused before anything is trained."""
+    rows = [
+        f"{path},{path.parent.name},{path.parent.name} {i % 2}" for i, path in enumerate(tiny_folder.rglob("*.png"))
+    ]
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(["path,label,group", *rows]), encoding="utf-8")
+    run = frostline.train(table, **SMALL, test=0.0, val=0.5, out=tmp_path / "run")
+    assert json.loads((run.path / "review.json").read_text("utf-8"))["examined"] == 0
+    with pytest.raises(ConfigError, match=r"--folds 5 needs as many pictures \(or groups\) of every class; .* has 2"):
+        frostline.train(table, **SMALL, test=0.0, val=0.5, folds=5, out=tmp_path / "folds")

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from frostline.data.audit import Audit, Seen, audit
 from frostline.data.classnames import check_class_names
 from frostline.data.loader import Finding, examine
 from frostline.data.pictures import LeftOut, Picture, Source, first_few, natural_key
@@ -27,6 +28,18 @@ class Image:
     """Place of its class in `Index.classes`."""
     split: SplitName
     group: str | None
+    unit: str
+    """What joins it with others that no split may tear apart: its group, or its pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """Pictures that are known to be alike, by path."""
+
+    leaks: Mapping[str, str]
+    """Those to leave out, and the copy of each in another split."""
+    groups: Mapping[str, str]
+    """Those without a split of their own that no split may tear apart, and what joins them."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -38,6 +51,7 @@ class Index:
     images: tuple[Image, ...]
     left_out: tuple[LeftOut, ...]
     """Pictures that are not used, in the source's order, and then files that are no pictures: with `images`, all."""
+    audit: Audit
 
     def of(self, split: SplitName) -> list[Image]:
         """Pictures of one split, in the source's order."""
@@ -60,9 +74,9 @@ def build_index(
     test: float | None,
     seed: int,
     workers: int,
-    known_good: set[bytes],
+    known_good: dict[bytes, bytes],
     reporter: Reporter,
-    leaks: Mapping[str, str] | None = None,
+    copies: Copies | None = None,
 ) -> Index:
     """Digest and check every picture, leave out what cannot be used, and give each of the others a split.
 
@@ -75,9 +89,9 @@ def build_index(
         test: share for testing; None is 0.15 where the source has no split at all, else nothing.
         seed: the split is a function of it and of the pictures' content.
         workers: processes that decode.
-        known_good: digests of pictures that need no decoding; what proves good is added.
+        known_good: digests of pictures that need no decoding, with their pixels'; what proves good is added.
         reporter: shows progress and what was left out.
-        leaks: pictures to leave out, by path, and the copy of each in another split; None: tell of exact ones.
+        copies: what is known to be alike; None: nothing but what has the same pixels.
 
     Raises:
         DataError: too many damaged, fewer than two classes, a class name that is not allowed, a class without
@@ -87,42 +101,46 @@ def build_index(
     pictures, classes = source.pictures, class_names(source)
     unusable = _unusable(pictures, findings)
     _report(list(unusable.values()), len(pictures), max_damaged, reporter)
-    copies = _copies(pictures, unusable, leaks or {})
-    if copies:
-        reporter.warn(f"left out {len(copies)} pictures with a copy in another split (skipped.csv)")
-    left_out = dict(sorted((unusable | copies).items()))
+    dropped = _dropped(pictures, unusable, copies.leaks if copies else {})
+    if dropped:
+        reporter.warn(f"left out {len(dropped)} pictures with a copy in another split (skipped.csv)")
+    left_out = dict(sorted((unusable | dropped).items()))
     usable = [i for i in range(len(pictures)) if i not in left_out]
     _check_left(pictures, usable, left_out)
     label_of = {name: label for label, name in enumerate(classes)}
-    splits = assign_splits(
-        [pictures[i] for i in usable], [findings[i].digest for i in usable], val=val, test=test, seed=seed
-    )
+    units = _units([pictures[i] for i in usable], [findings[i] for i in usable], copies.groups if copies else {})
+    splits = assign_splits([pictures[i] for i in usable], units, val=val, test=test, seed=seed)
     images = tuple(
-        Image(i, pictures[i].path, findings[i].digest, label_of[pictures[i].label], split, pictures[i].group)
-        for i, split in zip(usable, splits, strict=True)
+        Image(i, pictures[i].path, findings[i].digest, label_of[pictures[i].label], split, pictures[i].group, unit)
+        for i, split, unit in zip(usable, splits, units, strict=True)
     )
-    index = Index(source, classes, images, (*left_out.values(), *source.ignored))
+    found = audit([Seen(one.path, classes[one.label], one.split, findings[one.position].pixels) for one in images])
+    index = Index(source, classes, images, (*left_out.values(), *source.ignored), found)
     _check_splits(index)
-    if leaks is None:
-        _tell_of_leaks(images, reporter)
+    for text in found.warnings():
+        reporter.warn(text)
     return index
 
 
-def _tell_of_leaks(images: Sequence[Image], reporter: Reporter) -> None:
-    """Warn of pictures that are in two splits, byte for byte."""
-    paths: dict[str, dict[SplitName, str]] = {}
-    for image in images:
-        paths.setdefault(image.digest, {}).setdefault(image.split, image.path)
-    twice = [" = ".join(by_split.values()) for by_split in paths.values() if len(by_split) > 1]
-    if twice:
-        reporter.warn(
-            f"{len(twice)} pictures are in more than one split ({first_few(twice, 1)}), which makes the accuracy look "
-            "better than it is; see frostline inspect, or leave them out with --drop-leaks"
-        )
+def _units(pictures: Sequence[Picture], findings: Sequence[Finding], groups: Mapping[str, str]) -> list[str]:
+    """Tell what joins each picture with others: its group, that of its copies, or its pixels.
+
+    Pixels are called by the least digest of the files that hold them, which the order of the files does not change.
+    """
+    first: dict[str, str] = {}
+    for found in findings:
+        first[found.pixels] = min(found.digest, first.get(found.pixels, found.digest))
+
+    def unit(picture: Picture, found: Finding) -> str:
+        if picture.group:
+            return f"group {picture.group}"
+        return groups.get(picture.path) or f"content {first[found.pixels]}"
+
+    return [unit(picture, found) for picture, found in zip(pictures, findings, strict=True)]
 
 
 def _examine_all(
-    source: Source, channels: int, max_pixels: int, workers: int, known_good: set[bytes], reporter: Reporter
+    source: Source, channels: int, max_pixels: int, workers: int, known_good: dict[bytes, bytes], reporter: Reporter
 ) -> list[Finding]:
     total = len(source.pictures)
     findings: list[Finding] = []
@@ -130,7 +148,8 @@ def _examine_all(
         for batch in examine(source, channels=channels, max_pixels=max_pixels, workers=workers, known_good=known_good):
             findings.extend(batch)
             advance(len(batch))
-    known_good.update(bytes.fromhex(found.digest) for found in findings if not found.damage)
+    good = (found for found in findings if not found.damage)
+    known_good.update((bytes.fromhex(found.digest), bytes.fromhex(found.pixels)) for found in good)
     return findings
 
 
@@ -143,7 +162,7 @@ def _unusable(pictures: Sequence[Picture], findings: Sequence[Finding]) -> dict[
     }
 
 
-def _copies(
+def _dropped(
     pictures: Sequence[Picture], unusable: Mapping[int, LeftOut], leaks: Mapping[str, str]
 ) -> dict[int, LeftOut]:
     """Give the sound pictures that are not allowed because a copy is in another split, by position."""

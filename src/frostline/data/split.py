@@ -1,6 +1,6 @@
 """Seeded, stratified, grouped splits that do not move when pictures are added.
 
-Within each class, pictures that belong together (same group, or same content) are ordered by a hash of the seed and
+Within each class, pictures that belong together (same group, or same pixels) are ordered by a hash of the seed and
 what joins them, and dealt to test, then validation, then training. So a picture's place depends on few others, copies
 of a picture never stand on both sides, and no class larger than two is missing from validation.
 """
@@ -18,12 +18,19 @@ DEFAULT_TEST = 0.15
 
 
 def assign_splits(
-    pictures: Sequence[Picture], digests: Sequence[str], *, val: float, test: float | None, seed: int
+    pictures: Sequence[Picture], units: Sequence[str], *, val: float, test: float | None, seed: int
 ) -> list[SplitName]:
     """Give each picture its split; splits that the source gives stay as they are.
 
     Validation is taken from training where the source has none. A test split is taken only where the source has no
     split at all, or where `test` is given.
+
+    Args:
+        pictures: of all splits.
+        units: of each picture what joins it with others that must be on the same side.
+        val: share for validation.
+        test: share for testing.
+        seed: of the dealing.
 
     Raises:
         DataError: some pictures have a split and others none.
@@ -40,7 +47,7 @@ def assign_splits(
         shares["val"] = val
     splits: list[SplitName] = [_as_split(picture.split) for picture in pictures]
     free = [i for i, split in enumerate(splits) if split == "train"]
-    for i, split in _deal(pictures, digests, free, shares, seed).items():
+    for i, split in _deal(pictures, units, free, shares, seed).items():
         splits[i] = split
     return splits
 
@@ -50,19 +57,18 @@ def _as_split(given: str | None) -> SplitName:
 
 
 def _deal(
-    pictures: Sequence[Picture], digests: Sequence[str], free: Sequence[int], shares: dict[SplitName, float], seed: int
+    pictures: Sequence[Picture], units: Sequence[str], free: Sequence[int], shares: dict[SplitName, float], seed: int
 ) -> dict[int, SplitName]:
-    units: dict[str, list[int]] = defaultdict(list)
+    members_of: dict[str, list[int]] = defaultdict(list)
     for i in free:
-        group = pictures[i].group
-        units[f"group {group}" if group else f"content {digests[i]}"].append(i)
+        members_of[units[i]].append(i)
     by_class: dict[str, list[str]] = defaultdict(list)
-    for unit, members in units.items():
+    for unit, members in members_of.items():
         by_class[Counter(pictures[i].label for i in members).most_common(1)[0][0]].append(unit)
     dealt: dict[int, SplitName] = {}
     for unit_names in by_class.values():
         order = sorted(unit_names, key=lambda unit: (seed_of(seed, "split", unit), unit))
-        dealt.update(_deal_class([units[unit] for unit in order], shares))
+        dealt.update(_deal_class([members_of[unit] for unit in order], shares))
     return dealt
 
 

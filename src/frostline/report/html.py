@@ -24,7 +24,7 @@ from frostline.version import __version__
 
 MOST_IN_MATRIX = 30
 """Classes up to which the confusion matrix is drawn."""
-MOST_SHOWN, MOST_RIGHT, MOST_SKIPPED = 24, 6, 200
+MOST_SHOWN, MOST_RIGHT, MOST_SKIPPED, MOST_NAMED = 24, 6, 200, 5
 DARK_CELL = 0.85
 """Opacity of a cell that holds all pictures of its class."""
 
@@ -92,8 +92,10 @@ class _Facts:
             **galleries,
             "folds": FOLDS,
             "examined": self.review["examined"] > 0,
+            "is_by_trained": not self.review["is_pretrained"],
             "calibration": self._calibration(),
             "counts": self._counts(),
+            "audit": self._audit(),
             **self._skipped(),
             "plan": self.metrics["plan"],
             "total_seconds": self.metrics["seconds"]["total"],
@@ -194,6 +196,22 @@ class _Facts:
         found = Counter((row["label"], row["split"]) for row in self.rows)
         splits = ("train", "val", "test")
         return [{"name": name, "numbers": [found[name, split] for split in splits]} for name in self.metrics["classes"]]
+
+    def _audit(self) -> list[str]:
+        """What checking the pictures showed, in sentences."""
+        words, found = self.words, self.review["audit"]
+        lines = []
+        for key, groups in (("audit_leaks", found["leaks"]), ("audit_conflicts", found["label_conflicts"])):
+            if groups:
+                names = "; ".join(" = ".join(group) for group in groups[:MOST_NAMED])
+                lines.append(words(key, count=len(groups), names=names))
+        lines = lines or [words("audit_sound")]
+        if found["imbalance"]:
+            lines.append(words("audit_uneven", **found["imbalance"]))
+        for split, names in found["lacking"].items():
+            shown = words({"val": "validation"}.get(split, split))
+            lines.append(words("audit_lacking", split=shown, names=", ".join(names[:MOST_NAMED])))
+        return [*lines, words("audit_closer")]
 
     def _skipped(self) -> dict[str, Any]:
         with self.run.skipped.open(encoding="utf-8", newline="") as file:

@@ -3,9 +3,11 @@
 import base64
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -55,28 +57,33 @@ def show_pictures(run: RunFolder, seer: Seer, asked: Sequence[tuple[str, str]]) 
         asked: path and the class to speak for; of a path asked for twice, the first counts.
 
     Returns:
-        By path; empty where the pictures are not there any more.
+        By path; nothing of those that are not there any more.
     """
     wanted: dict[str, str] = {}
     for path, name in asked:
         wanted.setdefault(path, name)
     if not wanted:
         return {}
-    try:
-        pixels = _pixels(run, list(wanted), seer.network.preprocess)
-    except DataError:
+    found = _pixels(run, list(wanted), seer.network.preprocess)
+    if not found:
         return {}
-    classes = [seer.classes.index(name) for name in wanted.values()]
+    classes, pixels = [seer.classes.index(wanted[path]) for path in found], torch.stack(list(found.values()))
     maps = heat_maps(seer.network, seer.traced, pixels, classes)
     heats = ["" for _ in classes] if maps is None else [_heat_url(one.numpy()) for one in maps]
-    return {path: Shown(_picture_url(one), heat) for path, one, heat in zip(wanted, pixels, heats, strict=True)}
+    return {path: Shown(_picture_url(one), heat) for path, one, heat in zip(found, pixels, heats, strict=True)}
 
 
-def _pixels(run: RunFolder, paths: Sequence[str], preprocess: Preprocess) -> Tensor:
-    again = RunPictures.open(run)
-    pictures = Pictures(again.source, preprocess, again.config.max_pixels, workers=0)
-    (pixels,) = pictures.load([again.requests(paths)])
-    return pixels
+def _pixels(run: RunFolder, paths: Sequence[str], preprocess: Preprocess) -> dict[str, Tensor]:
+    """Give pixels (channels, size, size) of the pictures that are still there, unchanged."""
+    found: dict[str, Tensor] = {}
+    with suppress(DataError):  # DATA as a whole is gone
+        again = RunPictures.open(run)
+        pictures = Pictures(again.source, preprocess, again.config.max_pixels, workers=0)
+        for path in paths:
+            with suppress(DataError):
+                (pixels,) = pictures.load([again.requests([path])])
+                found[path] = pixels[0]
+    return found
 
 
 def _picture_url(pixels: Tensor) -> str:

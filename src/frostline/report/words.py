@@ -2,6 +2,7 @@
 
 import locale
 import os
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,6 +70,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "more_helps": (
         "More pictures would help: the last doubling gained {points:.1f} points.",
         "更多图片会有帮助：最近一次翻倍提高了 {points:.1f} 个百分点。",
+    ),
+    "more_is_unclear": (
+        "Whether more pictures would help cannot be told: the last doubling gave {points:.1f} points, measured on "
+        "{measured} validation pictures.",
+        "无法判断更多图片是否有帮助：最近一次翻倍提高了 {points:.1f} 个百分点，但只有 {measured} 张验证图片。",
     ),
     "more_is_little": (
         "More pictures of the same kind would gain little: the last doubling gave {points:.1f} points.",
@@ -146,6 +152,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "Validation accuracy of a simple head on frozen layers, with a part of the training pictures.",
         "只用一部分训练图片时，冻结层上简单分类头的验证准确率。",
     ),
+    "trained_layers": (
+        "The layers beneath began without pretrained weights and learnt from all of these pictures and labels, so this "
+        "looks better than it is, and wrong labels that were learnt by heart are not found.",
+        "底层没有预训练权重，是用这些图片和标签训练出来的，因此结果偏乐观，已被记住的错误标签也无法发现。",
+    ),
     "training_pictures": ("training pictures", "训练图片数"),
     "data": ("The pictures", "数据"),
     "split": ("split", "划分"),
@@ -153,6 +164,28 @@ WORDS: dict[str, tuple[str, str]] = {
     "file": ("file", "文件"),
     "outcome": ("outcome", "处理"),
     "reason": ("reason", "原因"),
+    "audit_leaks": (
+        "{count} pictures are in more than one split (the same pixels), so the accuracy looks better than it is: "
+        "{names}.",
+        "有 {count} 张图片同时出现在多个集合中（像素相同），准确率因此偏高：{names}。",
+    ),
+    "audit_conflicts": (
+        "{count} pictures have more than one label (the same pixels): {names}.",
+        "有 {count} 张图片带有多个标签（像素相同）：{names}。",
+    ),
+    "audit_uneven": (
+        "{most} has {many} training pictures, {least} {few}: see balanced accuracy.",
+        "{most} 有 {many} 张训练图片，{least} 只有 {few} 张：请看平衡准确率。",
+    ),
+    "audit_lacking": ("The {split} pictures have none of {names}.", "{split}集中没有 {names} 的图片。"),
+    "audit_sound": (
+        "No picture is in two splits or under two labels, pixel for pixel.",
+        "没有像素完全相同的图片跨集合或带有不同标签。",
+    ),
+    "audit_closer": (
+        "frostline inspect DATA looks for near copies and blank pictures as well.",
+        "frostline inspect DATA 还会查找近似重复和空白图片。",
+    ),
     "nothing_skipped": ("Every picture was used.", "所有图片都已使用。"),
     "plan": ("The plan, and what it cost", "训练计划与实际花费"),
     "part": ("trains from", "起始层"),
@@ -181,6 +214,12 @@ WORDS: dict[str, tuple[str, str]] = {
 }
 
 
+def isolated(text: str) -> str:
+    """Keep text that runs from right to left from turning round what stands beside it (Unicode's isolates)."""
+    is_mixed = any(unicodedata.bidirectional(letter) in {"R", "AL"} for letter in text)
+    return f"\u2068{text}\u2069" if is_mixed else text
+
+
 class Words:
     """The words of one language: `words("title", name="x")`."""
 
@@ -190,7 +229,8 @@ class Words:
 
     def __call__(self, key: str, /, **values: Any) -> str:
         """Give a text with its values."""
-        return WORDS[key][self._place].format(**values)
+        told = {name: isolated(value) if isinstance(value, str) else value for name, value in values.items()}
+        return WORDS[key][self._place].format(**told)
 
     def verdict(self, one: Mapping[str, Any]) -> str:
         """Give the sentence of one verdict."""

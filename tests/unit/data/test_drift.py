@@ -1,5 +1,6 @@
 import pytest
 
+from frostline.data.audit import audit
 from frostline.data.drift import differences
 from frostline.data.index import Image, Index
 from frostline.data.pictures import LeftOut
@@ -13,10 +14,14 @@ BEFORE = [
 
 def index_of(rows, skipped=()):
     images = tuple(
-        Image(i, row["path"], row["digest"], "ab".index(row["label"]), row["split"], row["group"] or None)
+        Image(
+            i, row["path"], row["digest"], "ab".index(row["label"]), row["split"], row["group"] or None, row["digest"]
+        )
         for i, row in enumerate(rows)
     )
-    return Index(None, ("a", "b"), images, tuple(LeftOut(path, "skipped", reason) for path, reason in skipped))
+    return Index(
+        None, ("a", "b"), images, tuple(LeftOut(path, "skipped", reason) for path, reason in skipped), audit([])
+    )
 
 
 def changed(place, **values):

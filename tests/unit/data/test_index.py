@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from frostline.data.index import build_index
+from frostline.data.index import Copies, build_index
 from frostline.data.loader import EXAMINED_AT_ONCE
 from frostline.data.sources import open_source
 from frostline.errors import DataError
@@ -47,7 +47,7 @@ def damage(path):
 
 def build(root, tmp_path, **options):
     chosen = {"channels": 3, "max_pixels": 10_000, "max_damaged": 0.05, "val": 0.2, "test": None, "seed": 0}
-    chosen |= {"workers": 0, "known_good": set(), "reporter": Recorder()}
+    chosen |= {"workers": 0, "known_good": {}, "reporter": Recorder()}
     return build_index(open_source(str(root), cache_dir=tmp_path / "cache"), **{**chosen, **options})
 
 
@@ -128,11 +128,51 @@ def test_copies_are_refused_and_each_file_is_told_once(tmp_path):
     damage(root / "a" / "3.png")
     reporter = Recorder()
     leaks = {"a/3.png": "b/1.png", "b/4.png": "b/5.png"}
-    index = build(root, tmp_path, leaks=leaks, reporter=reporter)
+    index = build(root, tmp_path, copies=Copies(leaks, {}), reporter=reporter)
     assert [(one.path, one.outcome) for one in index.left_out] == [("a/3.png", "skipped"), ("b/4.png", "refused")]
     assert index.left_out[1].reason == "a copy of b/5.png, which is in another split"
     assert sum(index.counts().values()) == 40
     assert reporter.warned[1:] == ["left out 1 pictures with a copy in another split (skipped.csv)"]
+
+
+def test_the_same_pixels_stay_on_one_side_however_they_are_stored(tmp_path):
+    root = write_pictures(tmp_path / "d", a=30, b=30)
+    for path in sorted(root.rglob("*.png")):
+        with Image.open(path) as opened:
+            opened.save(path.with_suffix(".bmp"))
+    index = build(root, tmp_path)
+    sides = {}
+    for image in index.images:
+        assert sides.setdefault(image.path.rpartition(".")[0], image.split) == image.split
+    assert {image.split for image in index.images} == {"train", "val", "test"}
+
+
+def test_known_copies_stay_on_one_side(tmp_path):
+    root = write_pictures(tmp_path / "d", a=30, b=30)
+    groups = {f"a/{i}.png": f"copies {i // 6}" for i in range(30)}
+    sides = {}
+    for image in build(root, tmp_path, copies=Copies({}, groups)).of("train"):
+        sides.setdefault(groups.get(image.path, image.path), []).append(image.path)
+    assert {len(found) for unit, found in sides.items() if unit.startswith("copies")} == {6}
+
+
+def test_what_the_check_shows_is_told(tmp_path):
+    root = write_pictures(tmp_path / "d", train__a=10, train__b=2, val__a=3, val__b=3, test__a=3)
+    (root / "val" / "a" / "copy.png").write_bytes((root / "train" / "a" / "0.png").read_bytes())
+    (root / "train" / "b" / "copy.png").write_bytes((root / "train" / "a" / "1.png").read_bytes())
+    reporter = Recorder()
+    index = build(root, tmp_path, reporter=reporter)
+    assert index.audit.leaks == [["train/a/0.png", "val/a/copy.png"]]
+    assert index.audit.label_conflicts == [["train/a/1.png", "train/b/copy.png"]]
+    assert index.audit.lacking == {"test": ["b"]}
+    leak, conflict, lacking = reporter.warned
+    assert "1 pictures are in more than one split (train/a/0.png = val/a/copy.png)" in leak
+    assert "1 pictures have more than one label (train/a/1.png = train/b/copy.png)" in conflict
+    assert lacking == "test has no picture of 'b'"
+    (root / "train" / "b" / "copy.png").unlink()
+    reporter = Recorder()
+    build(root, tmp_path, reporter=reporter)
+    assert any("'a' has 10 training pictures, 'b' 2" in text for text in reporter.warned)
 
 
 def test_class_names_that_do_harm_are_refused(tmp_path):
@@ -176,7 +216,7 @@ def test_the_number_of_workers_changes_nothing(tmp_path):
     count = EXAMINED_AT_ONCE + 1
     root = write_pictures(tmp_path / "d", a=count, b=count)
     damage(root / "a" / "3.png")
-    known = [set(), set()]
+    known = [{}, {}]
     alone, helped = (build(root, tmp_path, workers=w, known_good=k) for w, k in zip((0, 2), known, strict=True))
     assert (alone.images, alone.left_out) == (helped.images, helped.left_out)
     assert known[0] == known[1]
@@ -184,9 +224,9 @@ def test_the_number_of_workers_changes_nothing(tmp_path):
 
 def test_what_proved_good_is_not_decoded_again(tmp_path, monkeypatch):
     root = write_pictures(tmp_path / "d", a=5, b=5)
-    known = set()
+    known = {}
     first = build(root, tmp_path, known_good=known)
-    assert known == {bytes.fromhex(image.digest) for image in first.images}
+    assert known.keys() == {bytes.fromhex(image.digest) for image in first.images}
 
     def refuse(*_, **__):
         raise AssertionError("decoded again")
@@ -194,12 +234,12 @@ def test_what_proved_good_is_not_decoded_again(tmp_path, monkeypatch):
     monkeypatch.setattr("frostline.data.loader.decode", refuse)
     assert build(root, tmp_path, known_good=known).images == first.images
     with pytest.raises(AssertionError, match="decoded again"):
-        build(root, tmp_path, known_good=set())
+        build(root, tmp_path, known_good={})
 
 
 def test_damaged_pictures_do_not_count_as_known(tmp_path):
     root = write_pictures(tmp_path / "d", a=20, b=20)
     damage(root / "a" / "3.png")
-    known = set()
+    known = {}
     build(root, tmp_path, known_good=known)
     assert len(known) == 39

@@ -1,5 +1,6 @@
 import pytest
 
+from frostline.data.audit import audit
 from frostline.data.index import Image, Index
 from frostline.data.pictures import FileSource, LeftOut
 from frostline.data.splitfile import read_split, skipped_csv, split_csv
@@ -10,15 +11,15 @@ from frostline.errors import BundleError
 def index(tmp_path):
     source = FileSource("x", (), tmp_path)
     images = (
-        Image(0, "a/1, or 2.png", "d0", 0, "train", None),
-        Image(2, 'b/"quoted".png', "d2", 1, "val", "patient 7"),
+        Image(0, "a/1, or 2.png", "d0", 0, "train", None, "u0"),
+        Image(2, 'b/"quoted".png', "d2", 1, "val", "patient 7", "u2"),
     )
     left_out = (
         LeftOut("a/1.jpg", "refused", "too many pixels"),
         LeftOut("a/2.png", "skipped", "truncated PNG: the end"),
         LeftOut("notes.txt", "ignored", "not a picture by its name"),
     )
-    return Index(source, ("a", "花"), images, left_out)
+    return Index(source, ("a", "花"), images, left_out, audit([]))
 
 
 def test_split_csv(index):

@@ -187,7 +187,7 @@ class Files:
 
 def exhaust_memory():
     workers.ROOM_BYTES, workers.ROOM_PER_PIXEL = 128 * MEGABYTE, 0
-    options = {"channels": 3, "max_pixels": 10**8, "known_good": set()}
+    options = {"channels": 3, "max_pixels": 10**8, "known_good": {}}
     batches = list(examine(Files(8000), **options, workers=2))  # 256 megabytes as RGB
     damages = [found.damage for batch in batches for found in batch]
     assert [number for number, damage in enumerate(damages) if damage] == [7]
@@ -205,7 +205,7 @@ def test_the_room_holds_the_hardest_picture_of_the_largest_size(monkeypatch):
     buffer = io.BytesIO()
     Image.fromarray(np.full((side, side), 40_000, np.uint16)).save(buffer, "TIFF")
     source.contents[7] = buffer.getvalue()
-    batches = list(examine(source, channels=3, max_pixels=side * side, workers=2, known_good=set()))
+    batches = list(examine(source, channels=3, max_pixels=side * side, workers=2, known_good={}))
     assert not any(found.damage for batch in batches for found in batch)
 
 

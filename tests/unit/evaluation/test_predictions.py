@@ -16,7 +16,7 @@ PROBABILITIES = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.6, 0.4]])
 
 
 def images(split="test"):
-    return [Image(i, f"p{i}.png", f"d{i}", label, split, None) for i, label in enumerate([0, 0, 1, 1])]
+    return [Image(i, f"p{i}.png", f"d{i}", label, split, None, f"u{i}") for i, label in enumerate([0, 0, 1, 1])]
 
 
 def test_what_is_written_is_read_back(tmp_path):

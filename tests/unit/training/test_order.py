@@ -7,7 +7,7 @@ from frostline.data.views import parse_views
 from frostline.files import digest_bytes
 from frostline.training.order import all_requests, base_requests, share_of, shuffled_batches, train_requests
 
-IMAGES = [Image(i + 5, f"{i}.png", digest_bytes(bytes([i])), 0, "train", None) for i in range(6)]
+IMAGES = [Image(i + 5, f"{i}.png", digest_bytes(bytes([i])), 0, "train", None, f"u{i}") for i in range(6)]
 
 
 @given(count=st.integers(1, 60), size=st.integers(1, 70), smallest=st.integers(1, 4), epoch=st.integers(0, 50))
