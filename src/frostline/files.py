@@ -5,6 +5,7 @@ import contextlib
 import os
 import platform
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -34,11 +35,11 @@ def digest_file(path: Path) -> str:
 def atomic_write(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a temporary file beside `path`, make it durable, then put it in place in one step.
 
-    A reader sees the old file or the new one, never a part; an open or mapped old file stays intact.
+    A reader sees the old file or the new one, never a part; an open or mapped old file stays intact. Who may read it is
+    what the system grants to new files: a model is often served by another user than the one who trained it.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    temporary.touch(exist_ok=False)
     try:
         write(temporary)
         with temporary.open("rb+") as file:

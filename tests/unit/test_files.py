@@ -52,6 +52,15 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, error):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_others_may_read_what_the_system_lets_them(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "shared", "x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "shared").stat().st_mode & 0o777 == 0o640
+
+
 def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path):
     path = tmp_path / "file"
     write_text(path, "old")
