@@ -208,10 +208,8 @@ def _finish(
     if advice:
         task.reporter.warn(f"confusion_matrix.png: {advice}")
     metrics["seconds"] = _seconds(task.watch)
-    unfinished = Unfinished(run.path)
-    write_text(unfinished.metrics, json.dumps(metrics, indent=1, ensure_ascii=False))
-    write_report(unfinished, choose_language(task.config.lang), Seer(task.network, task.traced, task.index.classes))
-    unfinished.finish()
+    with Unfinished(run.path).finishing(json.dumps(metrics, indent=1, ensure_ascii=False)) as unfinished:
+        write_report(unfinished, choose_language(task.config.lang), Seer(task.network, task.traced, task.index.classes))
     return metrics
 
 

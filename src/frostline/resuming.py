@@ -116,8 +116,12 @@ class Unfinished(RunFolder):
         """The numbers of the run, not yet in place."""
         return self.path / f".{super().metrics.name}.tmp"
 
-    def finish(self) -> None:
-        """Put the metrics in place."""
-        text = self.metrics.read_text(encoding="utf-8")
-        self.metrics.unlink()
-        write_text(super().metrics, text)
+    @contextmanager
+    def finishing(self, metrics: str) -> Iterator["Unfinished"]:
+        """Have the metrics under their other name meanwhile, and in place at the end if all went well."""
+        self.metrics.write_text(metrics, encoding="utf-8")
+        try:
+            yield self
+        finally:
+            self.metrics.unlink()
+        write_text(super().metrics, metrics)
