@@ -46,9 +46,12 @@ class How:
 
     kill_at: int = 0
     """Which write, sync or rename, counted from 1, ends the process; 0: none."""
+    stop_before: str = ""
+    """The name of a file: the process stops, and goes on only when told, before a rename puts one in place. It then has
+    whatever lock it writes that file under."""
     save_seconds: float = 0.0
     is_short: bool = True
-    """Without review, report and plots."""
+    """Without review, report and plots: no place or moment of these is tried."""
 
 
 def start(data, out, cache, how, **settings):
@@ -64,6 +67,30 @@ def finish(process, seconds=120):
     process.join(seconds)
     assert process.exitcode is not None, "it hangs"
     return process.exitcode
+
+
+def wait_until_stopped(process, seconds=60):
+    """Wait until a process has stopped where it was told to."""
+    wait_until(lambda: _status(process) == "T", seconds)
+
+
+def wait_until_waiting(out, seconds=60):
+    """Wait until the training of that folder waits for another one over a store."""
+    path = out.with_name(f"{out.name}.said")
+    wait_until(lambda: path.is_file() and "waiting for it" in path.read_text(), seconds)
+
+
+def wait_until(is_so, seconds):
+    """Look again and again whether something is so."""
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, "it does not come to that"
+        time.sleep(0.02)
+
+
+def _status(process):
+    """What the system says a process does: T where it is stopped."""
+    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def steps_saved(out):
@@ -124,17 +151,23 @@ def _work(data, out, arguments, how):
     saving.SAVE_SECONDS, saving.SHARE = how.save_seconds, 1e9
     if how.is_short:
         be_short(setattr)
-    killer = _Killer(how.kill_at)
+    killer = _Killer(how.kill_at, how.stop_before)
     killer.watch()
-    api.train(data, out=out, reporter=_Noting(out.with_name(f"{out.name}.steps")), **arguments)
+    api.train(data, out=out, reporter=_Noting(out), **arguments)
     out.with_name(f"{out.name}.points").write_text(str(killer.count))
 
 
 class _Noting(Silent):
-    """Notes when each step ended, in a file that outlives the process."""
+    """Notes when each step ended, and what was said, in files that outlive the process."""
 
-    def __init__(self, path):
-        self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    def __init__(self, out):
+        self.file, self.said = (
+            os.open(out.with_name(f"{out.name}.{kind}"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            for kind in ("steps", "said")
+        )
+
+    def say(self, text):
+        os.write(self.said, f"{text}\n".encode())
 
     @contextmanager
     def bar(self, total, what, left=None):
@@ -146,10 +179,13 @@ class _Noting(Silent):
 
 
 class _Killer:
-    """Counts what a process asks of its files, and kills it at one of these; a write is then done by half."""
+    """Counts what a process asks of its files, and kills it at one of these; a write is then done by half.
 
-    def __init__(self, kill_at):
-        self.kill_at, self.count = kill_at, 0
+    A sync counts, and may be where the process dies, but is not done: a killed process's writes are with the system.
+    """
+
+    def __init__(self, kill_at, stop_before):
+        self.kill_at, self.stop_before, self.count = kill_at, stop_before, 0
 
     def watch(self):
         from frostline import sealed
@@ -162,6 +198,8 @@ class _Killer:
     def _at(self, call, last=None):
         def counted(*args, **kwargs):
             self.count += 1
+            if self.stop_before and os.path.basename(str(args[-1])) == self.stop_before:
+                os.kill(os.getpid(), signal.SIGSTOP)
             if self.count == self.kill_at:
                 if last:
                     last(*args, **kwargs)

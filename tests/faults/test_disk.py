@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from killing import SETTINGS, How, be_short, differing, finish, start
+from killing import SETTINGS, How, be_short, differing, finish, start, wait_until_stopped, wait_until_waiting
 
 from frostline import api
 from frostline.activations import shards
@@ -201,12 +201,19 @@ def test_runs_share_a_store_though_one_is_killed_over_it(pictures, fast_path):
     whole = fast_path / "whole"
     assert finish(start(pictures, whole, fast_path / "alone", How())) == 0
     cache = fast_path / "cache"
-    first = start(pictures, fast_path / "killed", cache, How(kill_at=8))
+    first = start(pictures, fast_path / "killed", cache, How(stop_before="pending.safetensors"))
+    wait_until_stopped(first)
+    assert [*cache.rglob(".pending.safetensors.*.tmp")], "it is in the middle of a shard"
     numbers = range(tier(2, 7))
     others = [start(pictures, fast_path / f"run{number}", cache, How(save_seconds=9)) for number in numbers]
+    for number in numbers:
+        wait_until_waiting(fast_path / f"run{number}")
+    assert all(one.is_alive() for one in (first, *others)), "all wait for the one that holds the lock"
+    first.kill()
     assert finish(first) == -signal.SIGKILL
     assert [finish(one) for one in others] == [0 for _ in numbers]
     assert [differing(fast_path / f"run{number}", whole) for number in numbers] == [0 for _ in numbers]
+    assert not [*cache.rglob("*.tmp")], "what the killed one left is swept up"
 
 
 @pytest.mark.slow
