@@ -20,10 +20,13 @@ fast:
 test:
 	$(PYTHON) -m pytest -q
 
-# Every fault that is tried: about an hour; docs/reliability.md has what came of it.
+# Every fault that is tried: about an hour; docs/reliability.md has what came of it. HYMENOPTERA is the folder of ants and
+# bees (docs/tutorials/t2-ants-bees-resnet18.md tells of it): make faults HYMENOPTERA=/data/hymenoptera_data.
+# Without it the share of a run that saving takes is not measured anew, and the result keeps the earlier one, saying so.
+HYMENOPTERA ?=
 faults:
 	FROSTLINE_FAULTS=full $(PYTHON) -m pytest -q tests/faults tests/e2e/test_resume.py
-	$(PYTHON) benchmarks/faults/kills.py
+	$(PYTHON) benchmarks/faults/kills.py $(if $(HYMENOPTERA),--real $(HYMENOPTERA))
 
 # The documentation site, in English and Chinese: built into build/site, or served while pages are written.
 docs:

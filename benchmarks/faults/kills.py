@@ -1,10 +1,12 @@
 """Kill trainings at their writes, syncs and renames, and at random moments; compare them with one left alone.
 
-    python benchmarks/faults/kills.py [--every 1] [--moments 200] [--real HYMENOPTERA]
+    python benchmarks/faults/kills.py [--every 1] [--moments 200] [--real HYMENOPTERA] [--out FILE] [--note TEXT]
 
 A process is killed at its first, second, ... write, sync or rename until one ends by itself (`--every 3` tries each
-third), or after a random time; the run is then resumed and must end with the same bytes. `--real` trains on pictures of
-a real size as well, for the share of a run that saving takes.
+third), or after a random time; the run is then resumed and must end with the same bytes. Review, report and plots are
+left out of these runs (`How.is_short`), and a sync counts but is not done. `--real` trains on pictures of a real size
+as well, for the share of a run that saving takes. `--only` makes a part anew; parts that are not made stay as FILE has
+them, and a note says so.
 """
 # ruff: noqa: E402  # what is imported lies beside and below
 
@@ -29,6 +31,7 @@ import killing
 import measure
 from made_up import make_pictures
 
+PARTS = ("points", "moments", "saving")
 SAVE_SECONDS = 0.5
 """Between saves of the runs that are killed at random moments: many moments of a small run lie between two."""
 
@@ -39,21 +42,35 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--moments", type=int, default=200)
     parser.add_argument("--real", type=Path)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--out", type=Path, default=measure.RESULTS / "faults_kills.json")
+    parser.add_argument("--note")
     options = parser.parse_args()
     memory = Path("/dev/shm")
     home = Path(tempfile.mkdtemp(prefix="kills-", dir=memory if memory.is_dir() else None))
+    made: dict[str, Any] = {}
     try:
         data, whole = make_pictures(home / "data"), home / "whole"
         assert killing.finish(killing.start(data, whole, home / "cache", killing.How())) == 0
-        facts: dict[str, Any] = {
-            "points": _at_points(data, whole, home, options.every),
-            "moments": _at_moments(data, whole, home, options.moments),
-        }
+        if "points" in options.only:
+            made["points"] = _at_points(data, whole, home, options.every)
+        if "moments" in options.only:
+            made["moments"] = _at_moments(data, whole, home, options.moments)
     finally:
         shutil.rmtree(home)
-    if options.real:
-        facts["saving"] = _saving(options.real)
-    measure.write("faults_kills", facts)
+    if options.real and "saving" in options.only:
+        made["saving"] = _saving(options.real)
+    measure.write("faults_kills", together(made, options.out, options.note), options.out)
+
+
+def together(made: dict[str, Any], path: Path, note: str | None) -> dict[str, Any]:
+    """Put what was made now beside what the file has of the other parts; say which is which."""
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    kept = {part: before[part] for part in PARTS if part in before and part not in made}
+    told = [f"{', '.join(kept)} by an earlier process, {before['date']}"] if kept else []
+    told += [text for text in (before.get("note") if kept else None, note) if text]
+    facts = {part: {**kept, **made}[part] for part in PARTS if part in kept or part in made}
+    return {**facts, **({"note": "; ".join(told)} if told else {})}
 
 
 def _at_points(data: Path, whole: Path, home: Path, every: int) -> dict[str, int]:
@@ -111,8 +128,9 @@ def _seconds_of(data: Path, home: Path) -> float:
     start = time.monotonic()
     out = home / "timed"
     assert killing.finish(killing.start(data, out, home / "cache-timed", killing.How(save_seconds=SAVE_SECONDS))) == 0
+    seconds = time.monotonic() - start
     _remove(home, "timed", "cache-timed")
-    return time.monotonic() - start
+    return seconds
 
 
 def _saving(data: Path) -> dict[str, float]:
@@ -132,7 +150,7 @@ def _spread(values: list[float]) -> dict[str, float]:
 def _remove(home: Path, *names: str) -> None:
     for name in names:
         shutil.rmtree(home / name, ignore_errors=True)
-    for path in home.glob("*.steps"):
+    for path in (*home.glob("*.steps"), *home.glob("*.said")):
         path.unlink()
 
 

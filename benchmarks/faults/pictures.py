@@ -57,7 +57,8 @@ def main() -> None:
             results[system] = summary(system, found, read_all(system, python, Path(folder)), Path(folder))
             results[system]["versions"] = versions(python)
     what = f"{len(found)} files, one at a time"
-    measure.write("faults_pictures", {"what": what, "kinds": kinds(found), "systems": results}, options.out)
+    facts = {"what": what, "kinds": kinds(found), "outcomes": outcomes(found), "systems": results}
+    measure.write("faults_pictures", facts, options.out)
     print(markdown(results))
 
 
@@ -165,6 +166,11 @@ def _own(case: Case) -> str:
 def kinds(found: list[Case]) -> dict[str, int]:
     """How many files there are of each sort of trouble."""
     return dict(Counter(case.kind for case in found))
+
+
+def outcomes(found: list[Case]) -> dict[str, int]:
+    """How many files there are of which each of these is right: one outcome, or any of several."""
+    return dict(Counter(" or ".join(case.outcomes) for case in found))
 
 
 def versions(python: str) -> dict[str, str]:
