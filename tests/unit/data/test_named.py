@@ -1,5 +1,6 @@
 import gzip
 import hashlib
+import os
 import pickle
 import socket
 from urllib.error import URLError
@@ -176,6 +177,25 @@ def test_a_changed_cifar10_file_is_refused(tmp_path, monkeypatch):
         file.write(b"x")
     with pytest.raises(DataError, match="is damaged"):
         open_source(f"cifar10:{tmp_path}", cache_dir=tmp_path)
+
+
+class Harmful:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.parametrize("name", ["data_batch_1", "data_batch_5", "test_batch", "batches.meta"])
+def test_a_foreign_cifar10_file_is_refused_before_it_is_unpickled(tmp_path, monkeypatch, name):
+    base = write_cifar(tmp_path, monkeypatch)
+    (base / name).write_bytes(pickle.dumps(Harmful(tmp_path / "done")))
+    with pytest.raises(DataError, match="is damaged"):
+        open_source(f"cifar10:{tmp_path}", cache_dir=tmp_path)
+    assert not (tmp_path / "done").exists()
 
 
 @pytest.mark.parametrize(
