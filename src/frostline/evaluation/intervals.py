@@ -30,7 +30,8 @@ def bootstrap(
 ) -> Interval:
     """The interval between quantiles of a statistic over resamples of the pictures (Efron, 1979).
 
-    Drawing pictures with replacement draws, of each cell of the confusion matrix, how often it occurs.
+    Drawing pictures with replacement draws, of each cell of the confusion matrix, how often it occurs. Where no picture
+    was mistaken none is in any resample; the interval is that of the accuracy then, by Wilson.
 
     Args:
         statistic: from how often each class was right, was there and was predicted, each (resamples, classes), to the
@@ -40,6 +41,8 @@ def bootstrap(
     """
     from scipy.sparse import csr_array
 
+    if not (confusion_KK.sum() - np.trace(confusion_KK)):
+        return wilson(int(confusion_KK.sum()), int(confusion_KK.sum()))
     true, predicted = np.nonzero(confusion_KK)
     counts = confusion_KK[true, predicted]
     classes, cells = len(confusion_KK), np.arange(len(counts))

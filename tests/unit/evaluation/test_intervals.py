@@ -44,5 +44,5 @@ def test_bootstrap_repeats_itself_and_holds_its_point():
     assert 0 < low < (10 / 11 + 14 / 17) / 2 < high <= 1
 
 
-def test_no_mistake_leaves_no_spread():
-    assert bootstrap(macro_f1, np.diag([3, 4])) == (1.0, 1.0)
+def test_no_mistake_is_not_certain():
+    assert bootstrap(macro_f1, np.diag([3, 4])) == wilson(7, 7)
