@@ -161,9 +161,9 @@ def wait_for(url: str, seconds: float = 120) -> None:
 def soak(options: argparse.Namespace, home: Path, rate: float) -> dict[str, Any]:
     """Ask at a steady rate; watch the process; compare its answers with those given without a server."""
     run, pictures, samples, over = home / "run0", home / "pictures", list[dict[str, int]](), Event()
-    with served(run, "openvino", "--precision", "fp32") as (url, process):
+    with served(run, "openvino") as (url, process):
         ask(url, pictures, "closed", 8, 5)
-        rate = min(rate, SHARE * ask(url, pictures, "closed", 64, 5)["per_second"])  # fp32 may be slower
+        rate = min(rate, SHARE * ask(url, pictures, "closed", 64, options.seconds)["per_second"])
         time.sleep(1)  # for connections to close
         before = sample(process)
         watch = Thread(target=lambda: sample_until(over, process, samples))
@@ -203,7 +203,7 @@ def sample(process: int) -> dict[str, int]:
 
 def unlike_offline(run: Path, pictures: Path, answers: dict[str, str]) -> int:
     """Count the answers that are not exactly what `predict` says."""
-    predictions = frostline.load(run, precision="fp32", engine="openvino").predict(pictures)
+    predictions = frostline.load(run, engine="openvino").predict(pictures)
     offline = {Path(one.path).name: [list(likely) for likely in one.top] for one in predictions}
     served_tops = {name: json.loads(answer)["pictures"][0]["top"] for name, answer in answers.items()}
     return sum(
