@@ -16,7 +16,7 @@ from frostline.bundle import write_bundle
 from frostline.config import TrainConfig
 from frostline.data.splitfile import skipped_csv, split_csv
 from frostline.evaluation.predictions import predictions_csv
-from frostline.evaluation.reads import Read
+from frostline.evaluation.reads import Read, note_read
 from frostline.files import RunFolder, write_text
 from frostline.hardware import make_fabric, precision_name
 from frostline.limits import naming_limits
@@ -31,7 +31,7 @@ from frostline.report.live import Live, NoPage, open_live
 from frostline.report.pictures import Seer
 from frostline.report.plots import plot_batch, plot_confusion, plot_curves
 from frostline.report.words import Words, choose_language
-from frostline.resuming import Unfinished, note_own_read, noting_divergence, reopen_run, settings_digest
+from frostline.resuming import noting_divergence, reopen_run, settings_digest
 from frostline.review import review
 from frostline.sealed import Tensors
 from frostline.stopwatch import Stopwatch
@@ -208,8 +208,9 @@ def _finish(
     if advice:
         task.reporter.warn(f"confusion_matrix.png: {advice}")
     metrics["seconds"] = _seconds(task.watch)
-    with Unfinished(run.path).finishing(json.dumps(metrics, indent=1, ensure_ascii=False)) as unfinished:
-        write_report(unfinished, choose_language(task.config.lang), Seer(task.network, task.traced, task.index.classes))
+    seer = Seer(task.network, task.traced, task.index.classes)
+    write_report(run, choose_language(task.config.lang), seer, metrics)
+    write_text(run.metrics, json.dumps(metrics, indent=1, ensure_ascii=False))  # last: that it is there says all is
     return metrics
 
 
@@ -217,7 +218,8 @@ def _note_read(task: Task, run: RunFolder, outcome: Outcome) -> Read | None:
     """Note that the test set was read; None where there is none."""
     if "test" not in outcome.measured:
         return None
-    return note_own_read(run, outcome.measured["test"].accuracy, (image.digest for image in task.index.of("test")))
+    digests = [image.digest for image in task.index.of("test")]
+    return note_read(run.reads, "train", outcome.measured["test"].accuracy, digests, once=True)
 
 
 def _metrics(prepared: Prepared, progress: Progress, outcome: Outcome) -> dict[str, Any]:

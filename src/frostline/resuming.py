@@ -1,18 +1,15 @@
 """Going on with a run: whether its pictures and settings are still those that it began with, and where it stood."""
 
-import csv
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from frostline.config import MAY_CHANGE
 from frostline.data.drift import differences
 from frostline.data.pictures import first_few
 from frostline.data.splitfile import differences_csv, read_split, skipped_csv, split_csv
 from frostline.errors import BundleError, DivergedError
-from frostline.evaluation.reads import Read, note_read
 from frostline.files import RunFolder, digest_bytes, write_text
 from frostline.training.state import State, load_state
 from frostline.training.task import Task
@@ -80,48 +77,3 @@ def noting_divergence(run: RunFolder) -> Iterator[None]:
         facts = {**error.facts, "last_good_state": saved}
         write_text(run.diverged, json.dumps(facts, indent=1, ensure_ascii=False))
         raise DivergedError(f"{error}; all of its pictures: {run.diverged}", facts) from None
-
-
-def note_own_read(run: RunFolder, accuracy: float, digests: Iterable[str]) -> Read:
-    """Note that the training has read the test set; where it was interrupted after that, its note is there already.
-
-    It is the same read where it gave the same accuracy on the same pictures.
-    """
-    pictures = sorted(digests)
-    digest = digest_bytes("\n".join(pictures).encode())
-    for read in _reads(run.reads):
-        if (read.by, read.accuracy, read.digest) == ("train", accuracy, digest):
-            return read
-    return note_read(run.reads, "train", accuracy, pictures)
-
-
-def _reads(path: Path) -> list[Read]:
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return [
-            Read(int(row["number"]), row["time"], row["by"], float(row["accuracy"]), row["digest"])
-            for row in csv.DictReader(file)
-        ]
-
-
-class Unfinished(RunFolder):
-    """A run's folder before its metrics are in place, whose presence means that everything else is.
-
-    What has to read them meanwhile finds them under a name that a killed process leaves to be swept up.
-    """
-
-    @property
-    def metrics(self) -> Path:
-        """The numbers of the run, not yet in place."""
-        return self.path / f".{super().metrics.name}.tmp"
-
-    @contextmanager
-    def finishing(self, metrics: str) -> Iterator["Unfinished"]:
-        """Have the metrics under their other name meanwhile, and in place at the end if all went well."""
-        self.metrics.write_text(metrics, encoding="utf-8")
-        try:
-            yield self
-        finally:
-            self.metrics.unlink()
-        write_text(super().metrics, metrics)

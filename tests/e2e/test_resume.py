@@ -19,7 +19,6 @@ from frostline.data.splitfile import read_split
 from frostline.errors import BundleError, ConfigError
 from frostline.files import RunFolder
 from frostline.progress import Silent
-from frostline.resuming import note_own_read
 from frostline.training import saving
 from frostline.training.state import load_state
 from made_up import make_pictures
@@ -399,11 +398,3 @@ def test_a_run_that_dies_while_it_ends_is_completed_and_has_read_its_test_set_on
     assert run.report.is_file()
     assert json.loads(run.metrics.read_text())["test"] == resumed.metrics["test"]
     assert not [*out.glob(".*")], "nothing is left over"
-
-
-def test_another_answer_of_the_test_set_is_another_read(tmp_path):
-    run = RunFolder(tmp_path)
-    first = note_own_read(run, 0.5, ["a", "b"])
-    assert note_own_read(run, 0.5, ["b", "a"]) == first
-    others = [note_own_read(run, 0.75, ["a", "b"]), note_own_read(run, 0.5, ["a", "c"])]
-    assert [read.number for read in (first, *others)] == [1, 2, 3]

@@ -25,22 +25,41 @@ class Read:
     """Of the pictures' digests."""
 
 
-def note_read(path: Path, by: str, accuracy: float, digests: Iterable[str]) -> Read:
-    """Append a look at the test split to `test_reads.csv`; those that were there stay."""
-    text = path.read_text(encoding="utf-8") if path.is_file() else _line(column.name for column in fields(Read))
-    number = count_reads(path) + 1
+def note_read(path: Path, by: str, accuracy: float, digests: Iterable[str], *, once: bool = False) -> Read:
+    """Append a look at the test split to `test_reads.csv`; those that were there stay.
+
+    Args:
+        path: of the file.
+        by: the command.
+        accuracy: that was seen.
+        digests: of the pictures.
+        once: where the same command has seen the same accuracy of the same pictures, that is the look: a training that
+            was interrupted after it noted its own does not look a second time.
+    """
+    earlier = _reads(path)
     digest = digest_bytes("\n".join(sorted(digests)).encode())
-    read = Read(number, datetime.now(UTC).isoformat(timespec="seconds"), by, accuracy, digest)
+    for read in earlier if once else ():
+        if (read.by, read.accuracy, read.digest) == (by, accuracy, digest):
+            return read
+    text = path.read_text(encoding="utf-8") if earlier else _line(column.name for column in fields(Read))
+    read = Read(len(earlier) + 1, datetime.now(UTC).isoformat(timespec="seconds"), by, accuracy, digest)
     write_text(path, text + _line(astuple(read)))
     return read
 
 
 def count_reads(path: Path) -> int:
     """How many looks there were; none where there is no such file."""
+    return len(_reads(path))
+
+
+def _reads(path: Path) -> list[Read]:
     if not path.is_file():
-        return 0
+        return []
     with path.open(encoding="utf-8", newline="") as file:
-        return sum(1 for _ in csv.DictReader(file))
+        return [
+            Read(int(row["number"]), row["time"], row["by"], float(row["accuracy"]), row["digest"])
+            for row in csv.DictReader(file)
+        ]
 
 
 def _line(cells: Iterable[object]) -> str:

@@ -29,15 +29,20 @@ DARK_CELL = 0.85
 """Opacity of a cell that holds all pictures of its class."""
 
 
-def write_report(run: RunFolder, language: str, seer: Seer | None = None) -> Path:
-    """Write the report of a finished run.
+def write_report(
+    run: RunFolder, language: str, seer: Seer | None = None, metrics: Mapping[str, Any] | None = None
+) -> Path:
+    """Write the report of a run.
 
     Args:
-        run: with its metrics.
+        run: with everything but perhaps its metrics, which are written last.
         language: en or zh.
         seer: the run's network with its best weights; None: they are read from the run.
+        metrics: of the run; None: they are read from it.
     """
-    write_text(run.report, render("report.html", _Facts(run, Words(language), seer or Seer.load(run)).context()))
+    metrics = metrics or json.loads(run.metrics.read_text(encoding="utf-8"))
+    facts = _Facts(run, metrics, Words(language), seer or Seer.load(run))
+    write_text(run.report, render("report.html", facts.context()))
     return run.report
 
 
@@ -53,9 +58,8 @@ def render(template: str, context: Mapping[str, Any]) -> str:
 class _Facts:
     """What a run folder holds, arranged for the page."""
 
-    def __init__(self, run: RunFolder, words: Words, seer: Seer) -> None:
-        self.run, self.words, self.seer = run, words, seer
-        self.metrics = json.loads(run.metrics.read_text(encoding="utf-8"))
+    def __init__(self, run: RunFolder, metrics: Mapping[str, Any], words: Words, seer: Seer) -> None:
+        self.run, self.metrics, self.words, self.seer = run, metrics, words, seer
         self.review = json.loads(run.review.read_text(encoding="utf-8"))
         self.settings = yaml.safe_load(run.config.read_text(encoding="utf-8"))
         self.said = read_predictions(run.predictions)
