@@ -25,6 +25,12 @@ def test_a_page_says_what_was_measured(page, script):
     assert page.read_text(encoding="utf-8") == script("fill_pages").filled(page)
 
 
+@pytest.mark.parametrize("name", ["trust.md", "trust.zh.md"])
+def test_the_page_on_trust_says_what_was_measured(name, script):
+    page = DOCS / name
+    assert page.read_text(encoding="utf-8") == script("fill_trust").filled(page)
+
+
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
 def test_a_recipe_says_what_was_measured(recipe, script):
     assert recipe.read_text(encoding="utf-8") == script("fill_recipes").filled(recipe)

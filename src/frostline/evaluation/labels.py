@@ -1,8 +1,8 @@
 """Labels that are probably wrong: where models that never saw a picture are much surer of another class.
 
 The margin by which they are is what Northcutt, Jiang and Chuang rank by (Confident Learning, JAIR 2021, arXiv
-1911.00068). Their thresholds, each class's mean confidence, find fewer of the wrong labels at no higher precision on
-pictures of the kind measured here (`docs/trust.md`).
+1911.00068). Why not by their thresholds, each class's mean confidence, is told in docs/adr/0018; how much is found in
+docs/trust.md.
 """
 
 from dataclasses import dataclass
