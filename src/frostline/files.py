@@ -40,8 +40,10 @@ def atomic_write(path: Path, write: Callable[[Path], None]) -> None:
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     temporary.touch(exist_ok=False)
+    rights = temporary.stat().st_mode
     try:
         write(temporary)
+        temporary.chmod(rights)  # some libraries put a file of their own there
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -3,7 +3,9 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 from blake3 import blake3
+from safetensors.torch import save_file
 
 from frostline.errors import BundleError, ConfigError
 from frostline.files import (
@@ -56,9 +58,10 @@ def test_others_may_read_what_the_system_lets_them(tmp_path):
     before = os.umask(0o027)
     try:
         write_text(tmp_path / "shared", "x")
+        atomic_write(tmp_path / "tensors", lambda path: save_file({"x": torch.zeros(1)}, path))
     finally:
         os.umask(before)
-    assert (tmp_path / "shared").stat().st_mode & 0o777 == 0o640
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o640}
 
 
 def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path):
