@@ -26,6 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="+")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--note", default="")
     options = parser.parse_args()
     results = []
     with tempfile.TemporaryDirectory() as folder:
@@ -35,7 +36,7 @@ def main() -> None:
                 print(results[-1], flush=True)
     names = dict.fromkeys(one["data"] for one in results)
     summary = {name: summed_up([one for one in results if one["data"] == name]) for name in names}
-    measure.write("calibration", {"n": options.seeds, "summary": summary, "results": results})
+    measure.write("calibration", {"note": options.note, "summary": summary, "results": results})
 
 
 def summed_up(runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -43,7 +44,12 @@ def summed_up(runs: list[dict[str, Any]]) -> dict[str, Any]:
     changes = [run["ece_after"] - run["ece_before"] for run in runs]
     interval = stats.t.interval(0.95, len(runs) - 1, loc=statistics.fmean(changes), scale=stats.sem(changes))
     means = {key: statistics.fmean(run[key] for run in runs) for key in MEANS}
-    return {**means, "fell": sum(change < 0 for change in changes), "change": list(map(float, interval))}
+    return {
+        "n": len(runs),
+        **means,
+        "fell": sum(change < 0 for change in changes),
+        "change": list(map(float, interval)),
+    }
 
 
 def one_run(data: str, seed: int, home: Path) -> dict[str, Any]:
