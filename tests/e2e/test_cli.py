@@ -189,6 +189,16 @@ def test_the_report_is_one_file_that_asks_nothing_of_the_network(here, frostline
     assert len(page) < 1_000_000
 
 
+def test_a_report_of_a_run_of_an_earlier_version(here, frostline, tmp_path):
+    shutil.copytree("run", tmp_path / "run")
+    review = tmp_path / "run" / "review.json"
+    told = json.loads(review.read_text("utf-8"))
+    review.write_text(json.dumps({key: told[key] for key in told if key not in {"audit", "is_pretrained"}}), "utf-8")
+    code, _, err = frostline("report", tmp_path / "run", "--lang", "en")
+    assert (code, err) == (0, "")
+    assert "frostline inspect DATA looks for near copies" in (tmp_path / "run" / "report.html").read_text("utf-8")
+
+
 def test_a_report_without_the_pictures_says_so(here, frostline):
     Path("shapes").rename("elsewhere")
     assert frostline("report", "run", "--lang", "en")[0] == 0

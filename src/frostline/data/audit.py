@@ -1,7 +1,7 @@
 """What is told before every training, since checking the pictures shows it anyway; `frostline inspect` looks closer."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from frostline.data.pictures import first_few, natural_key
@@ -64,26 +64,24 @@ def audit(seen: Sequence[Seen]) -> Audit:
     groups: dict[str, list[Seen]] = defaultdict(list)
     for one in seen:
         groups[one.pixels].append(one)
-    twice = [group for group in groups.values() if len(group) > 1]
     return Audit(
-        leaks=[_one_of_each(group, [one.split for one in group]) for group in twice if _differ(group, "split")],
-        label_conflicts=[
-            _one_of_each(group, [one.label for one in group]) for group in twice if _differ(group, "label")
-        ],
+        leaks=_apart(groups.values(), lambda one: one.split),
+        label_conflicts=_apart(groups.values(), lambda one: one.label),
         imbalance=imbalance(one.label for one in seen if one.split == "train"),
         lacking=lacking((one.label, one.split) for one in seen),
     )
 
 
-def _differ(group: Sequence[Seen], what: str) -> bool:
-    return len({getattr(one, what) for one in group}) > 1
-
-
-def _one_of_each(group: Sequence[Seen], kinds: Sequence[str]) -> list[str]:
-    first: dict[str, str] = {}
-    for one, kind in zip(group, kinds, strict=True):
-        first.setdefault(kind, one.path)
-    return list(first.values())
+def _apart(groups: Iterable[Sequence[Seen]], kind: Callable[[Seen], str]) -> list[list[str]]:
+    """Give, of each group that has several of a kind, the first picture of every one."""
+    found = []
+    for group in groups:
+        first: dict[str, str] = {}
+        for one in group:
+            first.setdefault(kind(one), one.path)
+        if len(first) > 1:
+            found.append(list(first.values()))
+    return found
 
 
 def imbalance(labels: Iterable[str]) -> Imbalance | None:
@@ -103,7 +101,7 @@ def lacking(pictures: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     return {name: classes for name, classes in found.items() if classes}
 
 
-def balance_warnings(uneven: Imbalance | None, lacking: dict[str, list[str]]) -> list[str]:
+def balance_warnings(uneven: Imbalance | None, missing: dict[str, list[str]]) -> list[str]:
     """Say what is wrong with how many pictures the classes have, in a line each."""
     told = []
     if uneven:
@@ -113,5 +111,5 @@ def balance_warnings(uneven: Imbalance | None, lacking: dict[str, list[str]]) ->
         )
     return [
         *told,
-        *(f"{name} has no picture of {first_few(list(map(repr, found)), 5)}" for name, found in lacking.items()),
+        *(f"{name} has no picture of {first_few(list(map(repr, found)), 5)}" for name, found in missing.items()),
     ]

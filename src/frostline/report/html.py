@@ -25,6 +25,8 @@ from frostline.version import __version__
 MOST_IN_MATRIX = 30
 """Classes up to which the confusion matrix is drawn."""
 MOST_SHOWN, MOST_RIGHT, MOST_SKIPPED, MOST_NAMED = 24, 6, 200, 5
+EARLIER: dict[str, Any] = {"audit": None, "is_pretrained": True}
+"""What the review of a run of an earlier version does not say."""
 DARK_CELL = 0.85
 """Opacity of a cell that holds all pictures of its class."""
 
@@ -60,7 +62,7 @@ class _Facts:
 
     def __init__(self, run: RunFolder, metrics: Mapping[str, Any], words: Words, seer: Seer) -> None:
         self.run, self.metrics, self.words, self.seer = run, metrics, words, seer
-        self.review = json.loads(run.review.read_text(encoding="utf-8"))
+        self.review = EARLIER | json.loads(run.review.read_text(encoding="utf-8"))
         self.settings = yaml.safe_load(run.config.read_text(encoding="utf-8"))
         self.said = read_predictions(run.predictions)
         self.rows = read_split(run.split)
@@ -204,6 +206,8 @@ class _Facts:
     def _audit(self) -> list[str]:
         """What checking the pictures showed, in sentences."""
         words, found = self.words, self.review["audit"]
+        if found is None:
+            return [words("audit_closer")]
         lines = []
         for key, groups in (("audit_leaks", found["leaks"]), ("audit_conflicts", found["label_conflicts"])):
             if groups:
