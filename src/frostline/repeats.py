@@ -29,7 +29,8 @@ class Repeats:
     """Parts of training and validation pictures together, each once for validation; 1: the run's own two parts."""
     seeds: int
     epoch: int
-    """At which accuracies are taken: the run's best, so that none is chosen by what it is measured on."""
+    """At which accuracies are taken, and trainings end: the run's best, so that none is chosen by what it is measured
+    on."""
     accuracies: tuple[float, ...]
     """On validation."""
 
@@ -65,7 +66,7 @@ def repeat(task: Task, start: Tensors, best: EpochRow) -> Repeats:
     ended = snapshot(task, tuple(start))
     accuracies = []
     with task.reporter.bar(folds * seeds, "training again") as advance:
-        for again in _trainings(task, folds, seeds):
+        for again in _trainings(replace(task, last_epoch=best.epoch), folds, seeds):
             again.network.module.load_state_dict(start, strict=False)
             _renew_head(again)
             history = run_plan(again, resumed=None, save=lambda _: None).history

@@ -1,13 +1,15 @@
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
 import frostline
+from frostline import pipeline, repeats
 from frostline.data.audit import audit
 from frostline.data.index import Image, Index
 from frostline.errors import ConfigError
-from frostline.repeats import folded
+from frostline.repeats import folded, repeat
 from frostline.sealed import read_sealed
 
 
@@ -65,6 +67,31 @@ def test_trainings_beside_a_run_change_nothing_of_it(tiny_folder, tmp_path):
     assert told["epoch"] == again.metrics["best"]["epoch"]
     assert told["low"] <= told["mean"] <= told["high"]
     assert math.isfinite(told["std"])
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_trainings_end_with_the_epoch_that_counts(tiny_folder, tmp_path, monkeypatch, epoch):
+    """What comes after it would be thrown away; up to it, they are what the whole plan gives."""
+    losses = {"short": [], "whole": []}
+    train = repeats.run_plan
+
+    def trained_twice(task, **how):
+        module = task.network.module
+        start = {name: value.clone() for name, value in module.state_dict().items()}
+        whole = train(replace(task, last_epoch=math.inf), **how)
+        module.load_state_dict(start)
+        short = train(task, **how)
+        for name, progress in (("whole", whole), ("short", short)):
+            losses[name].append([row.val_loss for row in progress.history.epochs])
+        return short
+
+    monkeypatch.setattr(repeats, "run_plan", trained_twice)
+    monkeypatch.setattr(pipeline, "repeat", lambda task, start, best: repeat(task, start, replace(best, epoch=epoch)))
+    run = frostline.train(tiny_folder, **SMALL, seeds=2, out=tmp_path / "run")
+    assert run.metrics["folds"]["epoch"] == epoch
+    assert [len(row) for row in losses["short"]] == [epoch, epoch]
+    assert [len(row) for row in losses["whole"]] == [2, 2]
+    assert losses["short"] == [row[:epoch] for row in losses["whole"]]
 
 
 def test_too_many_folds_are_refused_before_training(tiny_folder, tmp_path):

@@ -71,6 +71,8 @@ def run_plan(task: Task, *, resumed: State | None, save: Save) -> Progress:
     stages = task.plan[resumed.stage if resumed else 0 :]
     progress.left = TimeLeft({stage.number: price_of(task, stage) for stage in stages[1:]})
     for stage in stages:
+        if _is_past(task, progress):
+            break
         if _is_late(task, progress):
             task.reporter.say(f"time is up: {stage.name} is left out")
             break
@@ -122,7 +124,7 @@ def _run_epochs(task: Task, run: StageRun, progress: Progress, resumed: State | 
     """Train the epochs that are left."""
     stage, done = run.stage, resumed.done if resumed else NOTHING_DONE
     for epoch in range(resumed.epoch if resumed else 0, stage.epochs):
-        if not len(done) and (_is_stopped(task, stage, progress) or _is_late(task, progress)):
+        if not len(done) and _is_over(task, stage, progress):
             break
         is_best = _run_epoch(task, run, progress, epoch, done)
         done = NOTHING_DONE
@@ -200,9 +202,16 @@ def _measure(task: Task, run: StageRun, progress: Progress, epoch: int, sums: Su
         raise
 
 
-def _is_stopped(task: Task, stage: Stage, progress: Progress) -> bool:
+def _is_over(task: Task, stage: Stage, progress: Progress) -> bool:
+    """Tell whether a stage ends before its next epoch."""
     patience = task.config.patience
-    return patience is not None and progress.history.waited(stage.number + 1) >= patience
+    is_waiting = patience is not None and progress.history.waited(stage.number + 1) >= patience
+    return _is_past(task, progress) or is_waiting or _is_late(task, progress)
+
+
+def _is_past(task: Task, progress: Progress) -> bool:
+    epochs = progress.history.epochs
+    return bool(epochs) and epochs[-1].epoch >= task.last_epoch
 
 
 def _is_late(task: Task, progress: Progress) -> bool:

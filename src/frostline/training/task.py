@@ -127,6 +127,8 @@ class Task:
     """By the side of the pictures."""
     deadline: float = math.inf
     """When to end, on `time.monotonic`'s clock."""
+    last_epoch: float = math.inf
+    """Counted over all stages; what the plan has after it is left out."""
     log: Callable[[History], None] = lambda _: None
     """Called with the history after each epoch."""
 
