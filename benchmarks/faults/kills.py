@@ -137,7 +137,7 @@ def _saving(data: Path) -> dict[str, float]:
     """The share of a run of a real size that saving takes, by default settings."""
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        flags = ("--model", "resnet18", "--weights", "none", "--stages", "all:6", "--augment", "random")
+        flags = ("--model", "resnet18", "--weights", "none", "--stages", "all:20", "--augment", "random")
         measure.frostline("train", str(data), *flags, "--out", str(run), cache=Path(folder) / "cache")
         seconds = json.loads((run / "metrics.json").read_text())["seconds"]
     return {"saving": seconds["saving"], "total": seconds["total"], "share": seconds["saving"] / seconds["total"]}

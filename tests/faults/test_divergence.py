@@ -17,12 +17,16 @@ from made_up import make_pictures
 PLAIN = {**SETTINGS, "stages": "all:3", "mixup": 0.0, "ema": 0.0}
 
 
+@pytest.fixture(autouse=True)
+def save_often(monkeypatch):
+    monkeypatch.setattr(saving, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(saving, "SHARE", 1e9)
+
+
 @pytest.fixture
 def poisoned(monkeypatch):
     """Have a step's loss be no number: the fifth, of three an epoch."""
     step, made = epoch.train_step, []
-    monkeypatch.setattr(saving, "SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(saving, "SHARE", 1e9)
 
     def poison(suffix, values, *args, **kwargs):
         made.append(1)
@@ -104,8 +108,6 @@ def test_what_a_later_stage_spoils_leaves_the_state_of_the_one_before(tmp_path):
 def test_a_state_is_not_saved_in_the_middle_of_an_epoch_either(tmp_path, monkeypatch):
     """The step's own loss, from before its update, is a number."""
     step, made = epoch.train_step, []
-    monkeypatch.setattr(saving, "SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(saving, "SHARE", 1e9)
 
     def spoil(suffix, *args, **kwargs):
         result = step(suffix, *args, **kwargs)

@@ -120,6 +120,7 @@ def test_a_full_store_is_read_where_it_cannot_be_written(pictures, tmp_path, mou
 @pytest.mark.usefixtures("_short")
 def test_a_run_folder_that_becomes_read_only_goes_on_once_it_is_not(pictures, tmp_path, monkeypatch, mounted):
     monkeypatch.setattr("frostline.training.saving.SAVE_SECONDS", 0.0)
+    monkeypatch.setattr("frostline.training.saving.SHARE", 1e9)
     settings = {**QUICK, "cache_dir": tmp_path / "cache"}
     whole = api.train(pictures, out=tmp_path / "whole", **settings)
     heard = Remounting(mounted, "epoch 2/4")

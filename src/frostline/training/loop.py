@@ -31,6 +31,8 @@ from frostline.training.stopping import Stop
 from frostline.training.task import Origin, Task, engine_of, open_feeds
 
 NOTHING_DONE = torch.zeros(0, 2)
+STATE_COPIES = 4
+"""Of what the plan trains, in a state: the weights, the best ones, and up to two moments."""
 
 
 @dataclass(slots=True)
@@ -58,13 +60,14 @@ def run_plan(task: Task, *, resumed: State | None, save: Save) -> Progress:
     Args:
         task: what to train.
         resumed: state to go on from.
-        save: called with the state after an epoch, every few seconds and at the end of each stage.
+        save: called with the state now and then, and at the end of a stage, where the time so far pays for it.
 
     Raises:
         DivergedError: a loss or the weights are not finite.
         BundleError: the state is of other starting weights.
     """
     progress = _start(task, resumed)
+    saver = Saver(save, task.watch, STATE_COPIES * _bytes(task, progress.trained))
     if resumed is None and task.fits_head:
         progress.history.add(fit_head(task))
         progress.best = snapshot(task, progress.trained)
@@ -76,7 +79,7 @@ def run_plan(task: Task, *, resumed: State | None, save: Save) -> Progress:
         if _is_late(task, progress):
             task.reporter.say(f"time is up: {stage.name} is left out")
             break
-        _run_stage(task, stage, progress, resumed if resumed and resumed.stage == stage.number else None, save)
+        _run_stage(task, stage, progress, resumed if resumed and resumed.stage == stage.number else None, saver)
     return progress
 
 
@@ -97,7 +100,7 @@ def trained_names(task: Task) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _run_stage(task: Task, stage: Stage, progress: Progress, resumed: State | None, save: Save) -> None:
+def _run_stage(task: Task, stage: Stage, progress: Progress, resumed: State | None, saver: Saver) -> None:
     price = price_of(task, stage, resumed.engine if resumed else None)  # settles the evaluation's engine too
     progress.left.prices[stage.number] = price
     if resumed and resumed.epoch >= stage.epochs:
@@ -111,11 +114,12 @@ def _run_stage(task: Task, stage: Stage, progress: Progress, resumed: State | No
     origin = Origin(engine, choice if feeds.training.is_stored else "off")
     progress.choice = origin.choice
     with task.watch.span("training"), Stop() as stop:
-        run = set_up(task, stage, divided, feeds, origin, resumed, saver=Saver(save, task.watch), stop=stop)
+        run = set_up(task, stage, divided, feeds, origin, resumed, saver=saver, stop=stop)
         _run_epochs(task, run, progress, resumed)
         if run.average:
             run.average.take_over()
-        run.saver.save(lambda: _state(task, run, progress, stage.epochs))
+        if saver.is_affordable:
+            saver.save(lambda: _state(task, run, progress, stage.epochs))
     if resumed is None:
         progress.paid[stage.number] = time.monotonic() - start
 
@@ -130,7 +134,7 @@ def _run_epochs(task: Task, run: StageRun, progress: Progress, resumed: State | 
         done = NOTHING_DONE
         _tell(task, stage, progress.history.epochs[-1], epoch, is_best=is_best)
         task.log(progress.history)
-        if run.saver.is_due() and epoch + 1 < stage.epochs:
+        if run.saver.is_due and epoch + 1 < stage.epochs:
             run.saver.save(partial(_state, task, run, progress, epoch + 1))
 
 
@@ -175,7 +179,7 @@ def _run_epoch(task: Task, run: StageRun, progress: Progress, epoch: int, done: 
 
 def _pause(task: Task, run: StageRun, progress: Progress, epoch: int, sums: Sums) -> None:
     """Between two steps: save where it is time to, and end where a signal came."""
-    is_due, is_ending = _agreed(task, run.saver.is_due(), run.stop.is_wanted)
+    is_due, is_ending = _agreed(task, run.saver.is_due, run.stop.is_wanted)
     if is_due or is_ending:
         expect_finite(task, run, progress.history, epoch, len(sums) - 1)
         steps = over_processes(task, torch.stack(sums))
@@ -221,6 +225,11 @@ def _is_late(task: Task, progress: Progress) -> bool:
         return False
     late: bool = task.fabric.broadcast(time.monotonic() + epochs[-1].seconds > task.deadline)
     return late
+
+
+def _bytes(task: Task, names: tuple[str, ...]) -> int:
+    state = task.network.module.state_dict()
+    return sum(state[name].nbytes for name in names)
 
 
 def snapshot(task: Task, names: tuple[str, ...]) -> Tensors:
