@@ -19,7 +19,7 @@ from frostline.hardware import choose_precision
 
 NEIGHBOURS = 12
 """Pairs that each descriptor proposes for a picture, at most."""
-ALIKE_SMALL, ALIKE_DEEP = 0.9, 0.5
+ALIKE_SMALL, ALIKE_DEEP = 0.9, 0.57
 """Cosines from which a descriptor proposes a pair."""
 CERTAIN = 0.96
 """Correlation from which a pair counts as copies."""
@@ -27,6 +27,8 @@ COARSE = 16
 """Side of the small picture as a descriptor."""
 PROMISING = 0.87
 """Correlation from which a pair that was laid on each other roughly is laid closely."""
+SMALL_AXES, DEEP_AXES = 64, 256
+"""Of a descriptor, at most: those along which the pictures differ most."""
 BLOCK, PICTURES_AT_ONCE = 2048, 32
 """Rows of a product of descriptors, and pictures whose parts are made together."""
 
@@ -75,8 +77,10 @@ def near_pairs(small_NHW: np.ndarray, features_ND: Tensor) -> list[Pair]:
     """
     pictures = torch.from_numpy(small_NHW).float()[:, None]
     coarse = functional.adaptive_avg_pool2d(pictures, COARSE)
-    upright, mirrored = (_unit((x - x.mean(dim=(1, 2, 3), keepdim=True)).flatten(1)) for x in (coarse, coarse.flip(-1)))
-    deep = _unit(features_ND.float() - features_ND.float().mean(dim=0))
+    coarse = coarse - coarse.mean(dim=(1, 2, 3), keepdim=True)
+    both = _along_axes(torch.cat([coarse, coarse.flip(-1)]).flatten(1), SMALL_AXES)
+    upright, mirrored = _unit(both).chunk(2)
+    deep = _unit(_along_axes(features_ND.float() - features_ND.float().mean(dim=0), DEEP_AXES))
     proposed = {
         *_alike(upright, upright, ALIKE_SMALL),
         *_alike(upright, mirrored, ALIKE_SMALL),
@@ -88,21 +92,31 @@ def near_pairs(small_NHW: np.ndarray, features_ND: Tensor) -> list[Pair]:
     return sorted(found, key=lambda pair: -pair.score)
 
 
+def _along_axes(x_ND: Tensor, axes: int) -> Tensor:
+    """Keep what lies along the first principal axes of rows whose mean is 0, for each is compared with every other."""
+    if x_ND.shape[1] <= axes:
+        return x_ND
+    _, axes_DD = torch.linalg.eigh(x_ND.T @ x_ND)  # by rising variance
+    return x_ND @ axes_DD[:, -axes:]
+
+
 def _unit(x_ND: Tensor) -> Tensor:
     return functional.normalize(x_ND, dim=1, eps=1e-6)
 
 
 def _alike(x_ND: Tensor, others_ND: Tensor, least: float) -> Iterator[tuple[int, int]]:
     """Pairs whose cosine is high, the smaller number first; each picture's nearest few."""
-    count = min(NEIGHBOURS + 1, len(x_ND))
+    count = min(NEIGHBOURS, len(x_ND))
     if choose_precision("auto", "cpu") == "bf16":  # to propose pairs, three digits are enough
         x_ND, others_ND = x_ND.bfloat16(), others_ND.bfloat16()
     for start in range(0, len(x_ND), BLOCK):
-        cosines, places = (x_ND[start : start + BLOCK] @ others_ND.T).topk(count, dim=1)
-        for row, column in torch.nonzero(cosines >= least).tolist():
-            a, b = start + row, int(places[row, column])
-            if a != b:
-                yield min(a, b), max(a, b)
+        cosines = x_ND[start : start + BLOCK] @ others_ND.T
+        cosines.diagonal(start).fill_(-1.0)  # no picture is its own copy
+        (rows,) = torch.nonzero(cosines.amax(dim=1) >= least, as_tuple=True)
+        nearest, places = cosines[rows].topk(count, dim=1)
+        for row, column in torch.nonzero(nearest >= least).tolist():
+            a, b = start + int(rows[row]), int(places[row, column])
+            yield min(a, b), max(a, b)
 
 
 def _laid(pictures: Tensor, pairs: Sequence[Pair], search: Search) -> list[Pair]:
@@ -116,15 +130,14 @@ def _laid(pictures: Tensor, pairs: Sequence[Pair], search: Search) -> list[Pair]
         others[pair.second].append(number)
     involved = sorted(others)
     place = {picture: i for i, picture in enumerate(involved)}
-    upright, mirrored = _whole(pictures[involved], search), _whole(pictures[involved].flip(-1), search)
+    wholes = torch.stack([_whole(shown, search) for shown in (pictures[involved], pictures[involved].flip(-1))], dim=1)
     best = torch.full((len(pairs),), -1.0)
     for start in range(0, len(involved), PICTURES_AT_ONCE):
         some = involved[start : start + PICTURES_AT_ONCE]
         for picture, parts in zip(some, _parts(pictures[some], search), strict=True):
-            numbers = others[picture]
-            at = [place[pairs[i].first + pairs[i].second - picture] for i in numbers]
-            for whole in (upright, mirrored):
-                best[numbers] = torch.maximum(best[numbers], (whole[at] @ parts.T).amax(dim=1))
+            numbers = torch.tensor(others[picture])
+            at = [place[pairs[i].first + pairs[i].second - picture] for i in others[picture]]
+            best[numbers] = torch.maximum(best[numbers], (wholes[at] @ parts.T).amax(dim=(1, 2)))
     return [Pair(pair.first, pair.second, score) for pair, score in zip(pairs, best.tolist(), strict=True)]
 
 
@@ -147,9 +160,10 @@ def _parts(pictures: Tensor, search: Search) -> Tensor:
         ways = torch.zeros(len(offsets), search.side, side)
         for way, offset in zip(ways, offsets, strict=True):
             way[:, offset : offset + size] = resize
-        rows = torch.einsum("ois,pst->poit", ways, pictures[:, 0])
-        parts.append(torch.einsum("poit,qjt->poqij", rows, ways).flatten(1, 2))
-    return _standard(torch.cat(parts, dim=1).flatten(2))
+        flat = ways.flatten(0, 1).T
+        rows = (pictures[:, 0].transpose(1, 2) @ flat).transpose(1, 2) @ flat
+        parts.append(rows.unflatten(2, (len(offsets), -1)).unflatten(1, (len(offsets), -1)).transpose(2, 3))
+    return _standard(torch.cat([part.flatten(1, 2).flatten(2) for part in parts], dim=1))
 
 
 def _sized(pictures: Tensor, size: tuple[int, int]) -> Tensor:
