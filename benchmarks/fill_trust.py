@@ -39,10 +39,11 @@ AUDIT = (
 LARGE = (
     "{pictures:,} pictures ({cpu}, two cores): {empty:.0f} s with an empty store, the pass through the network at 224 "
     "pixels included, which a training with `--head linear`\nthen finds stored; {full:.0f} s where it is stored "
-    "already. Found: {near_duplicates:,} pairs that are nearly the same, {leaks:,} pairs between training and test "
-    "pictures.",
+    "already; of {part_pictures:,} of them, {part:.0f} s. Found: {near_duplicates:,} pairs that are\nnearly the same, "
+    "{leaks:,} pairs between training and test pictures.",
     "{pictures:,} 张图片（{cpu}，两个核）：特征库为空时 {empty:.0f} 秒，含在 224 像素上把图片过一遍网络（之后用 "
-    "`--head linear` 训练时这些特征已经存好）；\n特征已存好时 {full:.0f} 秒。"
+    "`--head linear` 训练时这些特征已经存好）；\n特征已存好时 {full:.0f} 秒；"
+    "只看其中的 {part_pictures:,} 张：{part:.0f} 秒。\n"
     "找到 {near_duplicates:,} 对几乎相同的图片，{leaks:,} 对分处训练和测试两部分。",
 )
 OPTIMISM = (
@@ -54,6 +55,10 @@ OPTIMISM = (
 NOT_SHOWN = (
     " Zero lies inside, so this\nmuch does not show that there is any.",
     "0 在这个区间内，\n所以这些次数还不能说明确有乐观。",
+)
+METRICS = (
+    ("pictures", "mean recall, area", "accuracy", "balanced accuracy", "macro F1", "AUROC", "log loss"),
+    ("图片数", "平均召回率、面积", "准确率", "平衡准确率", "宏 F1", "AUROC", "对数损失"),
 )
 FOLDS = (
     "{count} trainings: {mean:.1%} on average, standard deviation {points:.1f} points, {least:.1%} to {most:.1%}; the "
@@ -116,6 +121,7 @@ def _large(chinese: bool) -> str:
     told = _read("audit_large")
     values = {"cpu": told["machine"]["cpu"], **told["found"]}
     values |= {"empty": told["seconds"]["store empty"], "full": told["seconds"]["store full"]}
+    values |= {"part_pictures": told["part"]["pictures"], "part": told["seconds"]["part, store full"]}
     return LARGE[chinese].format(**values)
 
 
@@ -150,14 +156,15 @@ def _calibration(chinese: bool) -> str:
 
 def _intervals(chinese: bool) -> str:
     told = _read("intervals")
-    head = ("图片数", "各类召回率平均", "准确率（Wilson）", "平衡准确率（bootstrap）", "宏 F1（bootstrap）")
-    if not chinese:
-        head = ("pictures", "mean recall", "accuracy (Wilson)", "balanced accuracy (bootstrap)", "macro F1 (bootstrap)")
-    keys = ("accuracy", "balanced_accuracy", "macro_f1")
+    methods = {"accuracy": "Wilson", "balanced_accuracy": "Zou-Donner", "macro_f1": "bootstrap"}
+    methods |= {"auroc": "Newcombe", "log_loss": "bootstrap"}
+    named = METRICS[chinese]
+    head = [*named[:2], *(f"{name} ({method})" for name, method in zip(named[2:], methods.values(), strict=True))]
     rows = [
-        [f"{one['count']:,}", f"{one['mean_recall']:.0%}", *(f"{one[key]:.1%}" for key in keys)] for one in told["rows"]
+        [f"{one['count']:,}", f"{one['mean_recall']:.0%}", *(f"{one[key]:.1%}" for key in methods)]
+        for one in told["rows"]
     ]
-    return _markdown([list(head), *rows])
+    return _markdown([head, *rows])
 
 
 def _folds(chinese: bool) -> str:

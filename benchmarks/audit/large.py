@@ -1,6 +1,8 @@
 """The audit of many pictures: seconds of the whole process, with an empty store and with the activations stored.
 
-python benchmarks/audit/large.py CIFAR10_FOLDER
+    python benchmarks/audit/large.py CIFAR10_FOLDER CIFAR10_FOLDER/train
+
+The second folder holds a part of the same pictures, so all of its activations are stored.
 """
 
 import argparse
@@ -19,17 +21,24 @@ def main() -> None:
     """Inspect twice."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
+    parser.add_argument("part", type=Path)
     options = parser.parse_args()
-    seconds: dict[str, float] = {}
-    found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for what in ("store empty", "store full"):
-            out = Path(folder) / "found.json"
-            done = measure.frostline("inspect", str(options.data), "--json", str(out), cache=Path(folder) / "cache")
-            seconds[what], found = done.seconds, json.loads(out.read_text(encoding="utf-8"))
+        looks = {"store empty": options.data, "store full": options.data, "part, store full": options.part}
+        told = {what: inspected(data, Path(folder)) for what, data in looks.items()}
+    seconds = {what: one.pop("seconds") for what, one in told.items()}
+    found, part = told["store full"], told["part, store full"]
+    measure.write("audit_large", {"data": options.data.name, "n": 1, "seconds": seconds, "found": found, "part": part})
+
+
+def inspected(data: Path, home: Path) -> dict[str, Any]:
+    """Inspect in a process of its own; give what it took and how much it found."""
+    out = home / "found.json"
+    done = measure.frostline("inspect", str(data), "--json", str(out), cache=home / "cache")
+    found = json.loads(out.read_text(encoding="utf-8"))
     told = ("exact_duplicates", "near_duplicates", "leaks", "label_conflicts", "outliers")
-    counts = {"pictures": found["counts"]["pictures"], **{name: len(found[name]) for name in told}}
-    measure.write("audit_large", {"data": options.data.name, "n": 1, "seconds": seconds, "found": counts})
+    counts = {name: len(found[name]) for name in told}
+    return {"seconds": done.seconds, "pictures": found["counts"]["pictures"], **counts}
 
 
 if __name__ == "__main__":

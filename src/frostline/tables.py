@@ -100,7 +100,7 @@ def metrics_table(metrics: dict[str, Any]) -> str:
         f"{metrics['split']}: accuracy {metrics['accuracy']:.1%} ({_between(metrics['interval'])} at 95%) of "
         f"{metrics['count']} pictures, balanced {metrics['balanced_accuracy']:.1%}, "
         f"macro F1 {metrics['macro_f1']:.3f}, log loss {metrics['log_loss']:.3f}, "
-        f"calibration error {metrics['ece']:.1%}"
+        f"calibration error {metrics['ece']:.1%} ({metrics['ece_by_chance']:.1%} by chance)"
     )
     return f"{head}\n{table(('class', 'precision', 'recall', 'F1', 'AUROC', 'pictures'), rows, right=(1, 2, 3, 4, 5))}"
 

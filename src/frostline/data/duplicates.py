@@ -97,7 +97,8 @@ def _along_axes(x_ND: Tensor, axes: int) -> Tensor:
     if x_ND.shape[1] <= axes:
         return x_ND
     _, axes_DD = torch.linalg.eigh(x_ND.T @ x_ND)  # by rising variance
-    return x_ND @ axes_DD[:, -axes:]
+    kept_ND: Tensor = x_ND @ axes_DD[:, -axes:]
+    return kept_ND
 
 
 def _unit(x_ND: Tensor) -> Tensor:
@@ -160,10 +161,11 @@ def _parts(pictures: Tensor, search: Search) -> Tensor:
         ways = torch.zeros(len(offsets), search.side, side)
         for way, offset in zip(ways, offsets, strict=True):
             way[:, offset : offset + size] = resize
-        flat = ways.flatten(0, 1).T
+        flat, count = ways.flatten(0, 1).T, len(offsets)
         rows = (pictures[:, 0].transpose(1, 2) @ flat).transpose(1, 2) @ flat
-        parts.append(rows.unflatten(2, (len(offsets), -1)).unflatten(1, (len(offsets), -1)).transpose(2, 3))
-    return _standard(torch.cat([part.flatten(1, 2).flatten(2) for part in parts], dim=1))
+        rows = rows.reshape(len(pictures), count, search.side, count, search.side)
+        parts.append(rows.transpose(2, 3).flatten(1, 2).flatten(2))
+    return _standard(torch.cat(parts, dim=1))
 
 
 def _sized(pictures: Tensor, size: tuple[int, int]) -> Tensor:

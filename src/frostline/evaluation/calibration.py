@@ -11,6 +11,8 @@ import numpy as np
 BINS = 15
 LEAST, MOST = 0.05, 20.0
 """Temperatures between which the best is looked for."""
+DRAWS = 200
+"""Of the outcomes that a model's confidence would lead to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def reliability(probabilities_NK: np.ndarray, labels_N: np.ndarray) -> list[Bin]
     """Sort predictions by how sure they are, into bins of equal width; empty ones are left out."""
     confidence_N = probabilities_NK.max(axis=1)
     right_N = probabilities_NK.argmax(axis=1) == labels_N
-    place_N = np.clip(np.ceil(confidence_N * BINS).astype(int) - 1, 0, BINS - 1)
+    place_N = _places(confidence_N)
     bins = []
     for place in np.unique(place_N):
         inside = place_N == place
@@ -64,3 +66,25 @@ def expected_error(bins: list[Bin]) -> float:
     """Expected calibration error: how far confidence is from accuracy, a picture's average over the bins."""
     total = sum(one.count for one in bins)
     return sum(one.count * abs(one.accuracy - one.confidence) for one in bins) / total
+
+
+def error_by_chance(probabilities_NK: np.ndarray, *, seed: int = 0) -> float:
+    """The expected calibration error that the same confidences would have if each were exactly true.
+
+    It is not 0: of a few pictures, the share that is right differs from its probability. A mean over drawn outcomes.
+
+    Args:
+        probabilities_NK: float, rows sum to 1.
+        seed: of the draws.
+    """
+    confidence_N = np.sort(probabilities_NK.max(axis=1))
+    _, starts = np.unique(_places(confidence_N), return_index=True)
+    draw, count = np.random.default_rng(seed), len(confidence_N)
+    off = [np.add.reduceat((draw.random(count) < confidence_N) - confidence_N, starts) for _ in range(DRAWS)]
+    return float(np.abs(off).sum(axis=1).mean() / count)
+
+
+def _places(confidence_N: np.ndarray) -> np.ndarray:
+    """Numbers of the bins."""
+    places: np.ndarray = np.clip(np.ceil(confidence_N * BINS).astype(int) - 1, 0, BINS - 1)
+    return places

@@ -58,16 +58,61 @@ def bootstrap(
     return between_quantiles(np.concatenate(values))
 
 
+def of_mean_recall(confusion_KK: np.ndarray) -> Interval:
+    """The interval of balanced accuracy: each class's recall with its Wilson interval, and their variances recovered.
+
+    G. Y. Zou, A. Donner, Construction of confidence limits about effect measures (Statistics in Medicine, 2008). Holds
+    its level with ten pictures of a class, where a bootstrap is too narrow.
+
+    Args:
+        confusion_KK: rows are true classes, columns predicted ones; a class without pictures does not count.
+    """
+    there = confusion_KK.sum(axis=1)
+    present = there > 0
+    right, there = confusion_KK.diagonal()[present], there[present]
+    recalls, ends = right / there, np.array([wilson(int(k), int(n)) for k, n in zip(right, there, strict=True)])
+    below, above = (float(np.sqrt(np.square(recalls - end).sum()) / len(recalls)) for end in ends.T)
+    return float(recalls.mean()) - below, float(recalls.mean()) + above
+
+
+def of_mean(values_N: np.ndarray, *, seed: int = 0) -> Interval:
+    """The interval between quantiles of a mean over resamples of the pictures (Efron, 1979)."""
+    draw, count = np.random.default_rng(seed), len(values_N)
+    means = [values_N[draw.integers(0, count, count)].mean() for _ in range(RESAMPLES)]
+    return between_quantiles(np.array(means))
+
+
+def of_area(area: float, positives: int, negatives: int) -> Interval:
+    """The interval of an area under the ROC curve: all areas from which the one that was found is not too far off.
+
+    Method 5 of R. G. Newcombe, Confidence intervals for an effect size measure based on the Mann-Whitney statistic,
+    part 2 (Statistics in Medicine, 2006), with the variance of Hanley and McNeil (1982); not empty where the area is 1.
+
+    Args:
+        area: as measured.
+        positives: pictures of the class.
+        negatives: pictures of other classes.
+    """
+    from scipy.optimize import brentq
+    from scipy.stats import norm
+
+    z, mean = float(norm.ppf((1 + LEVEL) / 2)), (positives + negatives) / 2 - 1
+
+    def beyond(truth: float) -> float:
+        spread = 1 + mean * (1 - truth) / (2 - truth) + mean * truth / (1 + truth)
+        return abs(area - truth) - z * float(np.sqrt(truth * (1 - truth) * spread / (positives * negatives)))
+
+    inside = min(max(area, 1e-9), 1 - 1e-9)  # at 0 and 1 nothing spreads
+    low = brentq(beyond, 0.0, inside) if beyond(0.0) > 0 else 0.0
+    high = brentq(beyond, inside, 1.0) if beyond(1.0) > 0 else 1.0
+    return float(low), float(high)
+
+
 def between_quantiles(values_R: np.ndarray) -> Interval:
     """The interval that leaves out as much of a statistic's resamples on either side."""
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(values_R, [tail, 1 - tail])
     return float(low), float(high)
-
-
-def balanced_accuracy(right_RK: np.ndarray, there_RK: np.ndarray, _: np.ndarray) -> np.ndarray:
-    """Mean recall of the classes that are there, (resamples,)."""
-    return _mean_where(right_RK / np.maximum(there_RK, 1), there_RK > 0)
 
 
 def macro_f1(right_RK: np.ndarray, there_RK: np.ndarray, predicted_RK: np.ndarray) -> np.ndarray:

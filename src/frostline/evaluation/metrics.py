@@ -5,8 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from frostline.evaluation.calibration import Bin, expected_error, reliability
-from frostline.evaluation.intervals import Interval, balanced_accuracy, bootstrap, macro_f1, wilson
+from frostline.evaluation.calibration import Bin, error_by_chance, expected_error, reliability
+from frostline.evaluation.intervals import (
+    Interval,
+    bootstrap,
+    macro_f1,
+    of_area,
+    of_mean,
+    of_mean_recall,
+    wilson,
+)
 
 MOST_CONFUSED = 20
 """Pairs of classes that are listed."""
@@ -24,16 +32,19 @@ class Metrics:
     """Mean of the recalls."""
     macro_f1: float
     intervals: dict[str, Interval]
-    """Of those two, at 95% (bootstrap)."""
+    """Of those two and of the log loss, at 95% (Zou and Donner; bootstrap)."""
     log_loss: float
     """Mean negative log probability of the true class, in nats."""
     top5_accuracy: float
     ece: float
     """Expected calibration error."""
+    ece_by_chance: float
+    """What it would be if every confidence were exactly true: with few pictures it is not 0."""
     reliability: list[Bin]
-    per_class: dict[str, dict[str, float | None]]
+    per_class: dict[str, dict[str, Any]]
     """Precision, recall, F1, area under the ROC curve against all others (null without pictures of the class, or of
-    others) and number of pictures by class."""
+    others) and number of pictures by class; `intervals` of precision, recall (Wilson) and area (Newcombe), null where
+    there is nothing to count."""
     confusion: tuple[tuple[int, ...], ...]
     """Rows are true classes, columns predicted ones."""
     confused: list[dict[str, Any]]
@@ -69,6 +80,8 @@ def measure(probabilities_NK: np.ndarray, labels_N: np.ndarray, classes: tuple[s
     right = predicted_N == labels_N
     of_true = probabilities_NK[np.arange(len(labels_N)), labels_N]
     higher = (probabilities_NK > of_true[:, np.newaxis]).sum(axis=1)
+    areas = [_area_under_roc(probabilities_NK[:, i], labels_N == i) for i in names]
+    loss_N = -np.log(np.clip(of_true, 1e-12, None))
     bins = reliability(probabilities_NK, labels_N)
     return Metrics(
         count=len(labels_N),
@@ -77,20 +90,23 @@ def measure(probabilities_NK: np.ndarray, labels_N: np.ndarray, classes: tuple[s
         balanced_accuracy=float(recall[present].mean()),
         macro_f1=float(f1[present].mean()),
         intervals={
-            "balanced_accuracy": bootstrap(balanced_accuracy, confusion),
+            "balanced_accuracy": of_mean_recall(confusion),
             "macro_f1": bootstrap(macro_f1, confusion),
+            "log_loss": of_mean(loss_N),
         },
-        log_loss=float(-np.log(np.clip(of_true, 1e-12, None)).mean()),
+        log_loss=float(loss_N.mean()),
         top5_accuracy=float((higher < 5).mean()),
         ece=expected_error(bins),
+        ece_by_chance=error_by_chance(probabilities_NK),
         reliability=bins,
         per_class={
             name: {
                 "precision": float(precision[i]),
                 "recall": float(recall[i]),
                 "f1": float(f1[i]),
-                "auroc": _area_under_roc(probabilities_NK[:, i], labels_N == i),
+                "auroc": areas[i],
                 "count": int(support[i]),
+                "intervals": _intervals_of(confusion, i, areas[i]),
             }
             for i, name in enumerate(classes)
         },
@@ -104,6 +120,16 @@ def _area_under_roc(scores_N: np.ndarray, is_class_N: np.ndarray) -> float | Non
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score(is_class_N, scores_N)) if is_class_N.any() and not is_class_N.all() else None
+
+
+def _intervals_of(confusion_KK: np.ndarray, place: int, area: float | None) -> dict[str, list[float] | None]:
+    right, there = int(confusion_KK[place, place]), int(confusion_KK[place].sum())
+    predicted, others = int(confusion_KK[:, place].sum()), int(confusion_KK.sum()) - there
+    return {
+        "precision": list(wilson(right, predicted)) if predicted else None,
+        "recall": list(wilson(right, there)) if there else None,
+        "auroc": list(of_area(area, there, others)) if area is not None else None,
+    }
 
 
 def _confused(confusion_KK: np.ndarray, classes: tuple[str, ...]) -> list[dict[str, Any]]:

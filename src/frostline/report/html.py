@@ -27,6 +27,9 @@ MOST_IN_MATRIX = 30
 MOST_SHOWN, MOST_RIGHT, MOST_SKIPPED, MOST_NAMED = 24, 6, 200, 5
 EARLIER: dict[str, Any] = {"audit": None, "is_pretrained": True}
 """What the review of a run of an earlier version does not say."""
+EARLIER_MEASURED: dict[str, Any] = {"ece_by_chance": None}
+EARLIER_CLASS: dict[str, Any] = {"intervals": dict.fromkeys(("precision", "recall", "auroc"))}
+"""And its metrics, and those of a class."""
 DARK_CELL = 0.85
 """Opacity of a cell that holds all pictures of its class."""
 
@@ -67,7 +70,7 @@ class _Facts:
         self.said = read_predictions(run.predictions)
         self.rows = read_split(run.split)
         self.split = "val" if self.metrics["test"]["accuracy"] is None else "test"
-        self.measured = self.metrics[self.split]
+        self.measured = EARLIER_MEASURED | self.metrics[self.split]
 
     def context(self) -> dict[str, Any]:
         """Everything that the template asks for."""
@@ -87,14 +90,7 @@ class _Facts:
             "classes": classes,
             "matrix": self._matrix() if len(classes) <= MOST_IN_MATRIX else None,
             "confused": self.measured["confused"],
-            "per_class": [
-                {
-                    "name": name,
-                    "shares": [one[key] for key in ("precision", "recall", "f1", "auroc")],
-                    "count": one["count"],
-                }
-                for name, one in self.measured["per_class"].items()
-            ],
+            "per_class": [_row(name, EARLIER_CLASS | one) for name, one in self.measured["per_class"].items()],
             **galleries,
             "folds": FOLDS,
             "examined": self.review["examined"] > 0,
@@ -193,10 +189,18 @@ class _Facts:
         }
 
     def _calibration(self) -> str:
-        found = self.review["calibration"]
-        return self.words(
-            "calibration_says", before=found["ece_before"], after=found["ece_after"], temperature=found["temperature"]
-        )
+        words, found = self.words, self.review["calibration"]
+        says = [
+            words(
+                "calibration_says",
+                before=found["ece_before"],
+                after=found["ece_after"],
+                temperature=found["temperature"],
+            )
+        ]
+        if (chance := self.measured["ece_by_chance"]) is not None:
+            says.append(words("calibration_chance", count=self.measured["count"], chance=chance))
+        return " ".join(says)
 
     def _counts(self) -> list[dict[str, Any]]:
         found = Counter((row["label"], row["split"]) for row in self.rows)
@@ -258,3 +262,9 @@ def _items(paths: Sequence[str], texts: Sequence[str], shown: Mapping[str, Shown
         }
         for path, text in zip(paths, texts, strict=True)
     ]
+
+
+def _row(name: str, of_class: Mapping[str, Any]) -> dict[str, Any]:
+    """A class in the table: shares with their intervals, where they have one."""
+    shares = [(of_class[key], of_class["intervals"].get(key)) for key in ("precision", "recall", "f1", "auroc")]
+    return {"name": name, "shares": shares, "count": of_class["count"]}

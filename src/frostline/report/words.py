@@ -108,6 +108,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "pictures": ("pictures", "图片数"),
     "share": ("share", "比例"),
     "classes": ("Each class", "各个类别"),
+    "small_type": ("In small type: 95% intervals, in percent.", "小字是 95% 区间（百分数）。"),
     "sort": ("Click a heading to sort.", "点击表头可排序。"),
     "class": ("class", "类别"),
     "precision": ("precision", "精确率"),
@@ -143,6 +144,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "corrected, {before:.1%}; temperature {temperature:.2f}).",
         "当它有 80% 的把握时，应有 80% 判断正确。平均偏差为 {after:.1%}"
         "（校正前 {before:.1%}；温度 {temperature:.2f}）。",
+    ),
+    "calibration_chance": (
+        "On {count} pictures, {chance:.1%} would be seen by chance even if every confidence were exactly true.",
+        "即使每个把握都完全准确，在 {count} 张图片上，偶然也会看到 {chance:.1%} 的偏差。",
     ),
     "confidence": ("confidence", "把握"),
     "perfect": ("as it should be", "理想"),

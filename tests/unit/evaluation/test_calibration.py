@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from frostline.evaluation.calibration import expected_error, fit_temperature, reliability
+from frostline.evaluation.calibration import error_by_chance, expected_error, fit_temperature, reliability
 
 DRAW = np.random.default_rng(0)
 
@@ -43,6 +43,22 @@ def test_bins_by_hand():
     assert [one.confidence for one in bins] == pytest.approx([0.6, 0.91, 1.0])
     assert all(one.low < one.confidence <= one.high for one in bins)
     assert expected_error(bins) == pytest.approx((0.4 + 2 * 0.41 + 0) / 4)
+
+
+def test_the_error_of_a_calibrated_model_is_that_of_chance():
+    """Of labels drawn from the probabilities themselves; many pictures leave little of it."""
+    errors, chances = [], []
+    for count in (100, 10_000):
+        probabilities = DRAW.dirichlet((2.0, 1.0, 0.5), size=count)
+        drawn_labels = [(probabilities.cumsum(axis=1) < DRAW.random((count, 1))).sum(axis=1) for _ in range(50)]
+        errors.append(np.mean([expected_error(reliability(probabilities, labels)) for labels in drawn_labels]))
+        chances.append(error_by_chance(probabilities))
+    assert chances == pytest.approx(errors, rel=0.1)
+    assert chances[1] < 0.2 * chances[0]
+
+
+def test_chance_is_nothing_where_all_is_certain():
+    assert error_by_chance(np.eye(3)) == 0
 
 
 def softmax(logits):

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, norm
+from sklearn.metrics import roc_auc_score
 
-from frostline.evaluation.intervals import balanced_accuracy, bootstrap, macro_f1, wilson
+from frostline.evaluation.intervals import bootstrap, macro_f1, of_area, of_mean, of_mean_recall, wilson
 
 
 def test_wilson_by_its_formula():
@@ -27,14 +28,30 @@ def test_wilson_covers_the_truth(truth, count):
 
 def test_statistics_by_hand():
     right, there, predicted = np.array([[2.0, 1.0, 0.0]]), np.array([[3.0, 2.0, 0.0]]), np.array([[3.0, 2.0, 0.0]])
-    assert balanced_accuracy(right, there, predicted) == pytest.approx([(2 / 3 + 1 / 2) / 2])
     assert macro_f1(right, there, predicted) == pytest.approx([(4 / 6 + 2 / 4) / 2])
 
 
-def test_bootstrap_of_a_share_is_near_wilson():
+def test_the_interval_of_equal_recalls_is_near_wilson():
     """Where every class has as many pictures and recalls, balanced accuracy is hardly other than accuracy."""
-    confusion = np.array([[90, 10], [10, 90]])
-    assert bootstrap(balanced_accuracy, confusion) == pytest.approx(wilson(180, 200), abs=0.015)
+    assert of_mean_recall(np.array([[90, 10], [10, 90]])) == pytest.approx(wilson(180, 200), abs=0.015)
+
+
+def test_the_interval_of_one_recall_is_wilsons():
+    """A class without pictures does not count."""
+    assert of_mean_recall(np.array([[7, 3], [0, 0]])) == pytest.approx(wilson(7, 10))
+
+
+@pytest.mark.parametrize("recall", [0.6, 0.9])
+def test_the_interval_of_mean_recall_covers_the_truth(recall):
+    """Three classes, one of five pictures."""
+    draw, held = np.random.default_rng(0), 0
+    for _ in range(1000):
+        counts = np.array([40, 20, 5])
+        right = draw.binomial(counts, recall)
+        low, high = of_mean_recall(np.diag(right) + np.roll(np.diag(counts - right), 1, axis=1))
+        assert 0 <= low <= high <= 1
+        held += low <= recall <= high
+    assert 0.93 < held / 1000 < 0.99
 
 
 def test_bootstrap_repeats_itself_and_holds_its_point():
@@ -46,3 +63,36 @@ def test_bootstrap_repeats_itself_and_holds_its_point():
 
 def test_no_mistake_is_not_certain():
     assert bootstrap(macro_f1, np.diag([3, 4])) == wilson(7, 7)
+
+
+def test_the_interval_of_a_mean_is_nearly_the_normal_one():
+    values = np.random.default_rng(0).exponential(size=1000)
+    half = 1.96 * values.std() / np.sqrt(1000)
+    low, high = of_mean(values)
+    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.01)
+    assert (low, high) == of_mean(values)
+    assert of_mean(np.array([0.5, 0.5])) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize("area", [0.0, 0.3, 0.5, 0.9, 1.0])
+def test_the_ends_of_an_areas_interval_are_as_far_from_it_as_they_may_be(area):
+    """|area - truth| is 1.96 standard errors at that truth, by the formula of Hanley and McNeil."""
+    m, n = 12, 40
+    low, high = of_area(area, m, n)
+    assert 0 <= low <= area <= high <= 1
+    assert high - low > 0.01
+    for truth in {low, high} - {0.0, 1.0}:
+        q1, q2 = truth / (2 - truth), 2 * truth**2 / (1 + truth)
+        mean = (m + n) / 2 - 1
+        variance = (truth * (1 - truth) + mean * (q1 - truth**2) + mean * (q2 - truth**2)) / (m * n)
+        assert abs(area - truth) == pytest.approx(1.959964 * np.sqrt(variance), rel=1e-4)
+
+
+def test_areas_intervals_cover_the_truth():
+    """Scores of two normal distributions: the truth is known."""
+    draw, shift, held = np.random.default_rng(0), 2.0, 0
+    truth, labels = norm.cdf(shift / np.sqrt(2)), np.repeat([1, 0], [10, 40])
+    for _ in range(400):
+        low, high = of_area(roc_auc_score(labels, draw.normal(shift * labels)), 10, 40)
+        held += low <= truth <= high
+    assert 0.92 < held / 400 < 0.99

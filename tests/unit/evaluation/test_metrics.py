@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from frostline.evaluation.intervals import of_area, wilson
 from frostline.evaluation.metrics import measure
 
 CLASSES = ("a", "b", "c")
@@ -28,15 +29,30 @@ def test_values_by_hand():
     assert got.balanced_accuracy == pytest.approx((2 / 3 + 1 / 2) / 2)  # no picture of c, so c does not count
     assert got.confusion == ((2, 1, 0), (1, 1, 0), (0, 0, 0))
     assert got.log_loss == pytest.approx(-sum(map(math.log, (0.7, 0.6, 0.1, 0.5, 0.3))) / 5)
-    assert got.per_class["a"] == pytest.approx(
+    assert numbers_of(got, "a") == pytest.approx(
         {"precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3, "auroc": 4 / 6, "count": 3}
     )
-    assert got.per_class["b"] == pytest.approx(
+    assert numbers_of(got, "b") == pytest.approx(
         {"precision": 1 / 2, "recall": 1 / 2, "f1": 1 / 2, "auroc": 3.5 / 6, "count": 2}
     )
-    assert got.per_class["c"] == {"precision": 0, "recall": 0, "f1": 0, "auroc": None, "count": 0}
+    assert numbers_of(got, "c") == {"precision": 0, "recall": 0, "f1": 0, "auroc": None, "count": 0}
     assert got.macro_f1 == pytest.approx((2 / 3 + 1 / 2) / 2)
     assert got.top5_accuracy == 1
+
+
+def numbers_of(metrics, name):
+    return {key: value for key, value in metrics.per_class[name].items() if key != "intervals"}
+
+
+def test_intervals_of_a_class():
+    got = measure(PROBABILITIES, LABELS, CLASSES).per_class
+    assert got["a"]["intervals"] == {
+        "precision": list(wilson(2, 3)),
+        "recall": list(wilson(2, 3)),
+        "auroc": list(of_area(4 / 6, 3, 2)),
+    }
+    assert got["b"]["intervals"]["recall"] == list(wilson(1, 2))
+    assert got["c"]["intervals"] == {"precision": None, "recall": None, "auroc": None}
 
 
 def test_a_class_that_is_never_right_counts():
@@ -73,7 +89,7 @@ def test_plain_values():
     assert json.loads(json.dumps(values)) == values
     assert set(values) == {
         *("count", "accuracy", "interval", "balanced_accuracy", "macro_f1", "intervals", "log_loss", "top5_accuracy"),
-        *("ece", "reliability", "per_class", "confusion", "confused"),
+        *("ece", "ece_by_chance", "reliability", "per_class", "confusion", "confused"),
     }
 
 
