@@ -17,7 +17,7 @@ from scipy import stats
 
 import measure
 
-MEANS = ("ece_before", "ece_after", "temperature", "accuracy")
+MEANS = ("ece_before", "ece_after", "ece_by_chance", "temperature", "accuracy")
 HOW = {"digits": ["--image-size", "64"], "cifar": ["--image-size", "64"]}
 
 

@@ -134,12 +134,13 @@ def _optimism(chinese: bool) -> str:
 
 def _calibration(chinese: bool) -> str:
     told = _read("calibration")
-    head = ("图片", "校准前误差", "校准后误差", "变化（95% 区间），百分点", "下降的次数", "温度", "准确率")
+    head = ("图片", "校准前误差", "校准后误差", "仅凭偶然", "变化（95% 区间），百分点", "下降的次数", "温度", "准确率")
     if not chinese:
         head = (
             "pictures",
             "error before",
             "error after",
+            "by chance",
             "change, points (95%)",
             "runs in which it fell",
             "temperature",
@@ -148,7 +149,12 @@ def _calibration(chinese: bool) -> str:
     rows = [list(head)]
     for name, one in told["summary"].items():
         low, high = (100 * end for end in one["change"])
-        cells = [f"{one['ece_before']:.1%}", f"{one['ece_after']:.1%}", f"{low:+.1f} – {high:+.1f}"]
+        cells = [
+            f"{one['ece_before']:.1%}",
+            f"{one['ece_after']:.1%}",
+            f"{one['ece_by_chance']:.1%}",
+            f"{low:+.1f} – {high:+.1f}",
+        ]
         cells += [f"{one['fell']} / {one['n']}", f"{one['temperature']:.2f}", f"{one['accuracy']:.1%}"]
         rows.append([NAMES[name][chinese], *cells])
     return _markdown(rows)

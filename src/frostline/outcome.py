@@ -78,6 +78,7 @@ def assess(task: Task, choice: str) -> Outcome:
         "temperature": temperature,
         "ece_before": expected_error(reliability(scored[shown].probabilities(1.0), scored[shown].labels)),
         "ece_after": measured[shown].ece,
+        "ece_by_chance": measured[shown].ece_by_chance,
     }
     return Outcome(temperature, measured, said, calibration)
 

@@ -26,10 +26,8 @@ MOST_IN_MATRIX = 30
 """Classes up to which the confusion matrix is drawn."""
 MOST_SHOWN, MOST_RIGHT, MOST_SKIPPED, MOST_NAMED = 24, 6, 200, 5
 EARLIER: dict[str, Any] = {"audit": None, "is_pretrained": True}
-"""What the review of a run of an earlier version does not say."""
-EARLIER_MEASURED: dict[str, Any] = {"ece_by_chance": None}
 EARLIER_CLASS: dict[str, Any] = {"intervals": dict.fromkeys(("precision", "recall", "auroc"))}
-"""And its metrics, and those of a class."""
+"""What the review of a run of an earlier version does not say, and its metrics of a class."""
 DARK_CELL = 0.85
 """Opacity of a cell that holds all pictures of its class."""
 
@@ -70,7 +68,7 @@ class _Facts:
         self.said = read_predictions(run.predictions)
         self.rows = read_split(run.split)
         self.split = "val" if self.metrics["test"]["accuracy"] is None else "test"
-        self.measured = EARLIER_MEASURED | self.metrics[self.split]
+        self.measured = self.metrics[self.split]
 
     def context(self) -> dict[str, Any]:
         """Everything that the template asks for."""
@@ -198,7 +196,7 @@ class _Facts:
                 temperature=found["temperature"],
             )
         ]
-        if (chance := self.measured["ece_by_chance"]) is not None:
+        if (chance := found.get("ece_by_chance")) is not None:  # runs of an earlier version have none
             says.append(words("calibration_chance", count=self.measured["count"], chance=chance))
         return " ".join(says)
 
