@@ -26,6 +26,7 @@ from frostline.prepare import Prepared, prepare_within_budget
 from frostline.progress import Reporter
 from frostline.repeats import Repeats, check_folds, line_of, repeat
 from frostline.report.events import open_events
+from frostline.report.given import given
 from frostline.report.html import write_report
 from frostline.report.live import Live, NoPage, open_live
 from frostline.report.pictures import Seer
@@ -154,7 +155,8 @@ def _open_live(task: Task, run: RunFolder) -> AbstractContextManager[Live]:
     if not task.config.live or not task.fabric.is_global_zero:
         return nullcontext(NoPage())
     words = Words(choose_language(task.config.lang))
-    return open_live(run.path.resolve().name, task.plan, words, task.reporter.say)
+    told = given(run, words, task.index.classes, asdict(task.index.audit), _versions())
+    return open_live(run.path.resolve().name, task.plan, words, told, task.reporter.say)
 
 
 def _save(task: Task, run: RunFolder, state: State) -> None:
@@ -263,13 +265,12 @@ def _stage_json(stage: Stage, progress: Progress) -> dict[str, Any]:
 def _facts(prepared: Prepared) -> dict[str, Any]:
     """How the model was made."""
     task = prepared.task
-    packages = ("frostline", "torch", "torchvision", "timm", "pillow")
     return {
         "model": task.network.spec.model,
         "weights": prepared.loaded.origin,
         "data": task.config.data,
         "preprocess": asdict(task.network.preprocess),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
+        "versions": _versions(),
         "threads": torch.get_num_threads(),
         "device": str(task.fabric.device),
         "precision": precision_name(task.fabric),
@@ -277,6 +278,11 @@ def _facts(prepared: Prepared) -> dict[str, Any]:
         "seed": task.config.seed,
         "test_views": task.config.test_views,
     }
+
+
+def _versions() -> dict[str, str]:
+    packages = ("frostline", "torch", "torchvision", "timm", "pillow")
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 
 def _without_folders(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,22 +1,16 @@
 """`report.html`: one file that a manager and an engineer can both read; it asks nothing of the network."""
 
-import csv
 import json
-import shlex
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from frostline.config import make_config
-from frostline.data.splitfile import read_split
 from frostline.evaluation.folds import FOLDS
 from frostline.evaluation.predictions import Said, read_predictions
 from frostline.evaluation.reads import count_reads
 from frostline.files import RunFolder, write_text
 from frostline.report.charts import Axis, Line, curve_chart, line_chart
+from frostline.report.given import given
 from frostline.report.pictures import Seer, Shown, show_pictures
 from frostline.report.words import Words
 from frostline.training.history import read_epochs
@@ -24,7 +18,7 @@ from frostline.version import __version__
 
 MOST_IN_MATRIX = 30
 """Classes up to which the confusion matrix is drawn."""
-MOST_SHOWN, MOST_RIGHT, MOST_SKIPPED, MOST_NAMED = 24, 6, 200, 5
+MOST_SHOWN, MOST_RIGHT = 24, 6
 EARLIER: dict[str, Any] = {"audit": None, "is_pretrained": True}
 EARLIER_CLASS: dict[str, Any] = {"intervals": dict.fromkeys(("precision", "recall", "auroc"))}
 """What the review of a run of an earlier version does not say, and its metrics of a class."""
@@ -64,9 +58,7 @@ class _Facts:
     def __init__(self, run: RunFolder, metrics: Mapping[str, Any], words: Words, seer: Seer) -> None:
         self.run, self.metrics, self.words, self.seer = run, metrics, words, seer
         self.review = EARLIER | json.loads(run.review.read_text(encoding="utf-8"))
-        self.settings = yaml.safe_load(run.config.read_text(encoding="utf-8"))
         self.said = read_predictions(run.predictions)
-        self.rows = read_split(run.split)
         self.split = "val" if self.metrics["test"]["accuracy"] is None else "test"
         self.measured = self.metrics[self.split]
 
@@ -94,14 +86,9 @@ class _Facts:
             "examined": self.review["examined"] > 0,
             "is_by_trained": not self.review["is_pretrained"],
             "calibration": self._calibration(),
-            "counts": self._counts(),
-            "audit": self._audit(),
-            **self._skipped(),
+            **given(self.run, words, classes, self.review["audit"], self.metrics["versions"]),
             "plan": self.metrics["plan"],
             "total_seconds": self.metrics["seconds"]["total"],
-            "command": self._command(),
-            "settings": self.run.config.read_text(encoding="utf-8"),
-            "versions": "\n".join(f"{name} {number}" for name, number in self.metrics["versions"].items()),
         }
 
     def _lead(self) -> list[str]:
@@ -199,46 +186,6 @@ class _Facts:
         if (chance := found.get("ece_by_chance")) is not None:  # runs of an earlier version have none
             says.append(words("calibration_chance", count=self.measured["count"], chance=chance))
         return " ".join(says)
-
-    def _counts(self) -> list[dict[str, Any]]:
-        found = Counter((row["label"], row["split"]) for row in self.rows)
-        splits = ("train", "val", "test")
-        return [{"name": name, "numbers": [found[name, split] for split in splits]} for name in self.metrics["classes"]]
-
-    def _audit(self) -> list[str]:
-        """What checking the pictures showed, in sentences."""
-        words, found = self.words, self.review["audit"]
-        if found is None:
-            return [words("audit_closer")]
-        lines = []
-        for key, groups in (("audit_leaks", found["leaks"]), ("audit_conflicts", found["label_conflicts"])):
-            if groups:
-                names = "; ".join(" = ".join(group) for group in groups[:MOST_NAMED])
-                lines.append(words(key, count=len(groups), names=names))
-        lines = lines or [words("audit_sound")]
-        if found["imbalance"]:
-            lines.append(words("audit_uneven", **found["imbalance"]))
-        for split, names in found["lacking"].items():
-            shown = words({"val": "validation"}.get(split, split))
-            lines.append(words("audit_lacking", split=shown, names=", ".join(names[:MOST_NAMED])))
-        return [*lines, words("audit_closer")]
-
-    def _skipped(self) -> dict[str, Any]:
-        with self.run.skipped.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        return {"skipped": rows[:MOST_SKIPPED], "skipped_count": len(rows)}
-
-    def _command(self) -> str:
-        """The training's command: what is not as by default."""
-        defaults = make_config(data="x").model_dump(mode="json")
-        words = ["frostline", "train", self.settings["data"]]
-        for name, value in self.settings.items():
-            if name in {"data", "resume", "out"} or value == defaults.get(name):
-                continue
-            flag = f"--{name.replace('_', '-')}"
-            text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-            words += [flag if value else f"--no-{flag[2:]}"] if isinstance(value, bool) else [flag, text]
-        return shlex.join(words)
 
 
 def _said(one: Mapping[str, Any]) -> dict[str, Any]:

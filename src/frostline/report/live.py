@@ -1,7 +1,10 @@
-"""The report while it grows: a page on this computer alone that shows a training as it goes."""
+"""The report while it grows: a page on this computer alone that shows a training as it goes.
+
+Its sections are the report's own; those that need a finished model are not there yet.
+"""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,7 +15,7 @@ from frostline.plan.stages import Stage
 from frostline.report.charts import curve_chart
 from frostline.report.html import render
 from frostline.report.words import Words
-from frostline.training.history import History
+from frostline.training.history import EpochRow, History
 from frostline.version import __version__
 
 HOST = "127.0.0.1"
@@ -43,8 +46,9 @@ class NoPage:
 class LivePage:
     """A page and the server that gives it, to this computer alone."""
 
-    def __init__(self, name: str, plan: Sequence[Stage], words: Words) -> None:
-        self._name, self._plan, self._words = name, plan, words
+    def __init__(self, name: str, plan: Sequence[Stage], words: Words, given: Mapping[str, Any]) -> None:
+        self._name, self._plan, self._words, self._given = name, plan, words, given
+        self._start = time.monotonic()
         self.content = b""
         self.show(History())
         self._server = ThreadingHTTPServer((HOST, 0), _handler_of(self))
@@ -63,13 +67,13 @@ class LivePage:
         rows, words = history.epochs, self._words
         epochs = sum(stage.epochs for stage in self._plan)
         charts = {what: Markup(curve_chart(rows, what, words)) for what in ("accuracy", "loss")} if rows else {}
-        lead = []
-        if history.best is not None:
-            best = rows[history.best]
-            lead.append(words("best_so_far", accuracy=best.val_accuracy, epoch=best.epoch))
+        best = rows[history.best] if history.best is not None else None
+        lead = [words("best_so_far", accuracy=best.val_accuracy, epoch=best.epoch)] if best else []
         headline = words("training_now", epoch=rows[-1].epoch, epochs=epochs) if rows else words("preparing")
         context = {"words": words, "version": __version__, "name": self._name, "every": EVERY, "headline": headline}
-        context |= {"lead": lead, "charts": charts, "plan": [_told(stage) for stage in self._plan]}
+        context |= {"lead": lead, "charts": charts, "best_epoch": best.epoch if best else 0, **self._given}
+        context |= {"plan": [_told(stage, rows) for stage in self._plan]}
+        context["total_seconds"] = time.monotonic() - self._start
         self.content = render("live.html", context).encode()
 
     def end_with(self, report: Path) -> None:
@@ -83,13 +87,18 @@ class LivePage:
         self._server.server_close()
 
 
-def _told(stage: Stage) -> dict[str, Any]:
+def _told(stage: Stage, rows: Sequence[EpochRow]) -> dict[str, Any]:
+    """A stage, and what its epochs took so far; its price is in the finished report."""
+    took = [row.seconds for row in rows if row.stage == stage.number + 1]
     return {
-        "number": stage.number + 1,
-        "part": stage.shown,
+        "stage": stage.number + 1,
+        "part": stage.part,
         "epochs": stage.epochs,
         "lr": stage.lr,
+        "size": stage.size,
         "frost_line": stage.cut.name,
+        "priced_seconds": None,
+        "seconds": sum(took) if took else None,
     }
 
 
@@ -116,9 +125,19 @@ def _handler_of(page: LivePage) -> type[BaseHTTPRequestHandler]:
 
 
 @contextmanager
-def open_live(name: str, plan: Sequence[Stage], words: Words, say: Callable[[str], None]) -> Iterator[Live]:
-    """Serve a page for as long as the block runs, and say where."""
-    page = LivePage(name, plan, words)
+def open_live(
+    name: str, plan: Sequence[Stage], words: Words, given: Mapping[str, Any], say: Callable[[str], None]
+) -> Iterator[Live]:
+    """Serve a page for as long as the block runs, and say where.
+
+    Args:
+        name: of the run.
+        plan: its stages.
+        words: of the page.
+        given: what `frostline.report.given` tells of the run.
+        say: takes a line.
+    """
+    page = LivePage(name, plan, words, given)
     try:
         say(f"live at {page.url}")
         yield page

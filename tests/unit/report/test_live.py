@@ -9,7 +9,16 @@ from frostline.report import live
 from frostline.report.words import Words, choose_language
 from frostline.training.history import EpochRow, History
 
-PLAN = [SimpleNamespace(number=0, shown="head", epochs=3, lr=1e-3, cut=SimpleNamespace(name="pool"))]
+PLAN = [SimpleNamespace(number=0, part="head", epochs=3, lr=1e-3, size=None, cut=SimpleNamespace(name="pool"))]
+GIVEN = {
+    "counts": [{"name": "<i>ants</i>", "numbers": [5, 2, 1]}],
+    "audit": ["nothing twice"],
+    "skipped": [],
+    "skipped_count": 0,
+    "command": "frostline train data",
+    "settings": "data: data",
+    "versions": "python 3",
+}
 
 
 def history(epochs):
@@ -22,7 +31,7 @@ def history(epochs):
 @pytest.fixture
 def page():
     said = []
-    with live.open_live("<b>run</b>", PLAN, Words("en"), said.append) as opened:
+    with live.open_live("<b>run</b>", PLAN, Words("en"), GIVEN, said.append) as opened:
         assert said == [f"live at {opened.url}"]
         yield opened
 
@@ -41,6 +50,9 @@ def test_the_page_grows_with_the_training(page):
     assert now.count("<svg") == 2
     assert 'http-equiv="refresh"' in now
     assert "<b>run</b>" not in now
+    assert "<i>" not in now
+    for told in ("ants", "nothing twice", "frostline train data", "data: data", "python 3", "2.0 s"):
+        assert told in now
 
 
 def test_it_ends_with_the_report(page, tmp_path, monkeypatch):
