@@ -16,6 +16,8 @@ MOST_PICTURES = 10_000
 MOST_WORK = 1e9
 """Pictures times channels times classes: what one look at the training pictures may cost."""
 ITERATIONS = 50
+LEAST_GAIN = 3e-7
+"""Of the loss, in nats, from one iteration to the next; a smaller one ends a fit."""
 QUICKLY = 15
 """Iterations of a fit that only has to compare pictures or shares of them."""
 
@@ -129,7 +131,13 @@ class LogisticFit:
 
 
 def _minimise(layer: nn.Linear, x_ND: Tensor, labels_N: Tensor, decay: float, iterations: int) -> None:
-    optimizer = optim.LBFGS(layer.parameters(), max_iter=iterations, history_size=10, line_search_fn="strong_wolfe")
+    optimizer = optim.LBFGS(
+        layer.parameters(),
+        max_iter=iterations,
+        tolerance_change=LEAST_GAIN,
+        history_size=10,
+        line_search_fn="strong_wolfe",
+    )
 
     def closure() -> Tensor:
         optimizer.zero_grad()
