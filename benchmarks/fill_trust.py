@@ -162,8 +162,8 @@ def _calibration(chinese: bool) -> str:
 
 def _intervals(chinese: bool) -> str:
     told = _read("intervals")
-    methods = {"accuracy": "Wilson", "balanced_accuracy": "Zou-Donner", "macro_f1": "bootstrap"}
-    methods |= {"auroc": "Newcombe", "log_loss": "bootstrap"}
+    methods = {"accuracy": "Wilson", "balanced_accuracy": "Price-Bonett", "macro_f1": "bootstrap"}
+    methods |= {"auroc": "Newcombe", "log_loss": "bootstrap-t"}
     named = METRICS[chinese]
     head = [*named[:2], *(f"{name} ({method})" for name, method in zip(named[2:], methods.values(), strict=True))]
     rows = [

@@ -4,8 +4,8 @@
 
 A test set is drawn from five classes of unequal size, each with its own recall, mistakes spread evenly over the others;
 the truth of a metric is its value of an endless test set. The accuracy's interval is Wilson's, that of balanced
-accuracy Zou and Donner's, that of macro F1 the bootstrap's. The area under the ROC curve (Newcombe's interval) is that
-of scores of two normal distributions, a fifth of the pictures of the class; the log loss (bootstrap) that of
+accuracy Price and Bonett's, that of macro F1 the bootstrap's. The area under the ROC curve (Newcombe's interval) is
+that of scores of two normal distributions, a fifth of the pictures of the class; the log loss (bootstrap) that of
 probabilities of the true class drawn from a beta distribution. Their area and mean are those of the recall.
 """
 

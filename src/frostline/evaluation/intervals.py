@@ -59,27 +59,38 @@ def bootstrap(
 
 
 def of_mean_recall(confusion_KK: np.ndarray) -> Interval:
-    """The interval of balanced accuracy: each class's recall with its Wilson interval, and their variances recovered.
+    """The interval of balanced accuracy, a mean of shares that were counted on classes of different sizes.
 
-    G. Y. Zou, A. Donner, Construction of confidence limits about effect measures (Statistics in Medicine, 2008). Holds
-    its level with ten pictures of a class, where a bootstrap is too narrow.
+    R. M. Price, D. G. Bonett, An improved confidence interval for a linear function of binomial proportions
+    (Computational Statistics and Data Analysis, 2004): four more pictures, half of them right, dealt to the classes.
+    Holds its level with ten pictures of a class, where a bootstrap is too narrow.
 
     Args:
         confusion_KK: rows are true classes, columns predicted ones; a class without pictures does not count.
     """
-    there = confusion_KK.sum(axis=1)
-    present = there > 0
-    right, there = confusion_KK.diagonal()[present], there[present]
-    recalls, ends = right / there, np.array([wilson(int(k), int(n)) for k, n in zip(right, there, strict=True)])
-    below, above = (float(np.sqrt(np.square(recalls - end).sum()) / len(recalls)) for end in ends.T)
-    return float(recalls.mean()) - below, float(recalls.mean()) + above
+    from scipy.stats import norm
+
+    there_K = confusion_KK.sum(axis=1)
+    right_K, there_K = confusion_KK.diagonal()[there_K > 0], there_K[there_K > 0]
+    counts_K = there_K + 4 / len(there_K)
+    recalls_K = (right_K + 2 / len(there_K)) / counts_K
+    spread = float(np.sqrt((recalls_K * (1 - recalls_K) / counts_K).sum())) / len(there_K)
+    mean, half = float(recalls_K.mean()), float(norm.ppf((1 + LEVEL) / 2)) * spread
+    return max(0.0, mean - half), min(1.0, mean + half)
 
 
 def of_mean(values_N: np.ndarray, *, seed: int = 0) -> Interval:
-    """The interval between quantiles of a mean over resamples of the pictures (Efron, 1979)."""
-    draw, count = np.random.default_rng(seed), len(values_N)
-    means = [values_N[draw.integers(0, count, count)].mean() for _ in range(RESAMPLES)]
-    return between_quantiles(np.array(means))
+    """The interval of a mean over pictures, by a bootstrap of its distance in standard errors (Efron, 1982).
+
+    Holds its level where a few values are far larger than the others, as losses are; one between quantiles does not.
+    """
+    draw, count, mean = np.random.default_rng(seed), len(values_N), float(values_N.mean())
+    if np.ptp(values_N) == 0:
+        return mean, mean
+    drawn = (values_N[draw.integers(0, count, count)] for _ in range(RESAMPLES))
+    distances = [(some.mean() - mean) / some.std() for some in drawn if np.ptp(some) > 0]
+    low, high = between_quantiles(np.array(distances))
+    return mean - high * float(values_N.std()), mean - low * float(values_N.std())
 
 
 def of_area(area: float, positives: int, negatives: int) -> Interval:

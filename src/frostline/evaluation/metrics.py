@@ -32,7 +32,7 @@ class Metrics:
     """Mean of the recalls."""
     macro_f1: float
     intervals: dict[str, Interval]
-    """Of those two and of the log loss, at 95% (Zou and Donner; bootstrap)."""
+    """Of those two and of the log loss, at 95% (Price and Bonett; bootstrap)."""
     log_loss: float
     """Mean negative log probability of the true class, in nats."""
     top5_accuracy: float

@@ -36,9 +36,17 @@ def test_the_interval_of_equal_recalls_is_near_wilson():
     assert of_mean_recall(np.array([[90, 10], [10, 90]])) == pytest.approx(wilson(180, 200), abs=0.015)
 
 
-def test_the_interval_of_one_recall_is_wilsons():
-    """A class without pictures does not count."""
-    assert of_mean_recall(np.array([[7, 3], [0, 0]])) == pytest.approx(wilson(7, 10))
+def test_the_interval_of_one_recall_by_hand():
+    """Agresti and Coull's, then; a class without pictures does not count."""
+    share, count = 9 / 14, 14
+    half = 1.959964 * np.sqrt(share * (1 - share) / count)
+    assert of_mean_recall(np.array([[7, 3], [0, 0]])) == pytest.approx((share - half, share + half))
+
+
+@pytest.mark.parametrize("counts", [(3, 4), (10,) * 100])
+def test_no_mistake_is_one_end_of_the_interval(counts):
+    low, high = of_mean_recall(np.diag(counts))
+    assert 0 < low < high == 1
 
 
 @pytest.mark.parametrize("recall", [0.6, 0.9])
@@ -66,12 +74,27 @@ def test_no_mistake_is_not_certain():
 
 
 def test_the_interval_of_a_mean_is_nearly_the_normal_one():
-    values = np.random.default_rng(0).exponential(size=1000)
+    values = np.random.default_rng(0).normal(size=1000)
     half = 1.96 * values.std() / np.sqrt(1000)
     low, high = of_mean(values)
     assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.01)
     assert (low, high) == of_mean(values)
-    assert of_mean(np.array([0.5, 0.5])) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5])
+def test_the_interval_of_equal_values_is_empty(value):
+    assert of_mean(np.array([value, value])) == (value, value)
+
+
+def test_the_interval_of_a_mean_covers_the_truth_of_skewed_values():
+    """Most nothing, a few large: more room above than below."""
+    draw, held = np.random.default_rng(0), 0
+    for _ in range(50):
+        values = draw.lognormal(sigma=1.0, size=60)
+        low, high = of_mean(values)
+        assert high - values.mean() > values.mean() - low
+        held += low <= np.exp(0.5) <= high
+    assert held >= 45
 
 
 @pytest.mark.parametrize("area", [0.0, 0.3, 0.5, 0.9, 1.0])
