@@ -61,10 +61,12 @@ METRICS = (
     ("图片数", "平均召回率、面积", "准确率", "平衡准确率", "宏 F1", "AUROC", "对数损失"),
 )
 FOLDS = (
-    "{count} trainings: {mean:.1%} on average, standard deviation {points:.1f} points, {least:.1%} to {most:.1%}; the "
-    "run's own validation says {val:.1%}, its test {test:.1%}\n({low:.1%} to {high:.1%}). The run takes {alone:.0f} s, "
-    "its activations stored before, and the {count} trainings {repeats:.0f} s more ({cpu}, median of {n} rounds).",
-    "{count} 次训练：平均 {mean:.1%}，标准差 {points:.1f} 个百分点，{least:.1%} 到 {most:.1%}；"
+    "{count} trainings, each up to the run's best epoch (here {epoch}): {mean:.1%} on average, standard deviation "
+    "{points:.1f} points,\n{least:.1%} to {most:.1%}; the run's own validation says {val:.1%}, its test {test:.1%} "
+    "({low:.1%} to {high:.1%}). The run takes {alone:.0f} s, its activations\nstored before, and the {count} trainings "
+    "{repeats:.0f} s more ({cpu}, median of {n} rounds).",
+    "{count} 次训练，每次训练到该运行的最佳 epoch（这里是 {epoch}）：平均 {mean:.1%}，"
+    "标准差 {points:.1f} 个百分点，{least:.1%} 到 {most:.1%}；\n"
     "这次运行自己的验证为 {val:.1%}，测试为 {test:.1%}（{low:.1%} 到 {high:.1%}）。\n"
     "特征事先存好时，运行本身用 {alone:.0f} 秒，这 {count} 次训练另用 {repeats:.0f} 秒（{cpu}，{n} 轮的中位数）。",
 )
@@ -179,7 +181,9 @@ def _folds(chinese: bool) -> str:
     values = {"count": len(found["accuracies"]), "points": 100 * found["std"], "low": low, "high": high}
     values |= {"val": told["val"]["accuracy"], "test": told["test"]["accuracy"], "cpu": told["machine"]["cpu"]}
     least, most = found["low"], found["high"]
-    return FOLDS[chinese].format(**values, mean=found["mean"], least=least, most=most, n=told["n"], **told["seconds"])
+    return FOLDS[chinese].format(
+        **values, mean=found["mean"], epoch=found["epoch"], least=least, most=most, n=told["n"], **told["seconds"]
+    )
 
 
 def _markdown(rows: Sequence[Sequence[str]]) -> str:
