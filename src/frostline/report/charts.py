@@ -12,10 +12,15 @@ from frostline.training.history import EpochRow
 WIDTH, HEIGHT = 640, 300
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 30, 40
 TICKS = 5
+"""Along an axis, at most, between its ends."""
 LATIN = 0x2E80
 """Letters below this are narrow, those above as wide as high."""
 MANY = 60
 """Points of a line that has no dots any more."""
+
+
+PERCENT, WHOLE = ("{:.0%}", 0.01), ("{:.0f}", 1.0)
+"""Formats and units of axes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +35,25 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A named axis and its limits; `format` is for one number, as in str.format."""
+    """A named axis and its limits."""
 
     name: str
     low: float
     high: float
     format: str = "{:.3g}"
+    """For one number, as in str.format."""
+    unit: float = 0.0
+    """What ticks are multiples of, for a format that shows no less; 0 is anything."""
+
+    def ticks(self) -> list[float]:
+        """Round numbers between the ends."""
+        from matplotlib.ticker import MaxNLocator
+
+        unit = self.unit or 1.0
+        locator = MaxNLocator(TICKS, steps=[1, 2, 5, 10], integer=bool(self.unit))
+        values = [unit * float(value) for value in locator.tick_values(self.low / unit, self.high / unit)]
+        slack = 1e-6 * (self.high - self.low)
+        return [value for value in values if self.low - slack <= value <= self.high + slack]
 
     def place(self, value: float, start: float, end: float) -> float:
         """Where a value lies between two ends."""
@@ -57,7 +75,7 @@ def curve_chart(rows: Sequence[EpochRow], what: str, words: Words) -> str:
     ]
     values = [y for line in lines for _, y in line.points if math.isfinite(y)]
     up = (
-        Axis(words(what), max(0.0, min(values) - 0.02), 1.0, "{:.0%}")
+        Axis(words(what), max(0.0, min(values) - 0.02), 1.0, *PERCENT)
         if what == "accuracy"
         else Axis(words(what), 0.0, max(values))
     )
@@ -67,7 +85,7 @@ def curve_chart(rows: Sequence[EpochRow], what: str, words: Words) -> str:
         if before.stage != after.stage
     ]
     first, last = rows[0].epoch, rows[-1].epoch
-    across = Axis(words("epoch"), first, max(last, first + 1), "{:.0f}")
+    across = Axis(words("epoch"), first, max(last, first + 1), *WHOLE)
     return line_chart(lines, across, up, marks=changes, title=f"{words(what)} / {words('epoch')}")
 
 
@@ -97,15 +115,15 @@ def line_chart(
 
 def _grid(across: Axis, up: Axis) -> list[str]:
     parts = []
-    for i in range(TICKS):
-        share = i / (TICKS - 1)
-        y = HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - TOP)
-        x = LEFT + share * (WIDTH - RIGHT - LEFT)
+    for value in up.ticks():
+        y = up.place(value, HEIGHT - BOTTOM, TOP)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_tick(up, share)}</text>')
-        anchor = "end" if i == TICKS - 1 else "middle"
+        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_shown(up, value)}</text>')
+    for value in across.ticks():
+        x = across.place(value, LEFT, WIDTH - RIGHT)
+        anchor = "end" if x > WIDTH - RIGHT - 2 else "middle"
         parts.append(
-            f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="{anchor}">{_tick(across, share)}</text>'
+            f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="{anchor}">{_shown(across, value)}</text>'
         )
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text x="{middle:.1f}" y="{HEIGHT - 6}" text-anchor="middle">{escape(across.name)}</text>')
@@ -113,8 +131,8 @@ def _grid(across: Axis, up: Axis) -> list[str]:
     return parts
 
 
-def _tick(axis: Axis, share: float) -> str:
-    return escape(axis.format.format(axis.low + share * (axis.high - axis.low)))
+def _shown(axis: Axis, value: float) -> str:
+    return escape(axis.format.format(value))
 
 
 def _line(line: Line, across: Axis, up: Axis) -> list[str]:

@@ -9,7 +9,7 @@ from frostline.evaluation.folds import FOLDS
 from frostline.evaluation.predictions import Said, read_predictions
 from frostline.evaluation.reads import count_reads
 from frostline.files import RunFolder, write_text
-from frostline.report.charts import Axis, Line, curve_chart, line_chart
+from frostline.report.charts import PERCENT, WHOLE, Axis, Line, curve_chart, line_chart
 from frostline.report.given import given
 from frostline.report.pictures import Seer, Shown, show_pictures
 from frostline.report.words import Words
@@ -129,13 +129,13 @@ class _Facts:
             Line(words("perfect"), [(low, low), (1.0, 1.0)], "ideal"),
             Line(words("observed"), [(one["confidence"], one["accuracy"]) for one in bins], "val", has_dots=True),
         ]
-        across, up = Axis(words("confidence"), low, 1.0, "{:.0%}"), Axis(words("accuracy"), 0.0, 1.0, "{:.0%}")
+        across, up = Axis(words("confidence"), low, 1.0, *PERCENT), Axis(words("accuracy"), 0.0, 1.0, *PERCENT)
         return line_chart(lines, across, up, title=words("calibration"))
 
     def _learning(self) -> str:
         words, points = self.words, [(one["count"], one["accuracy"]) for one in self.review["learning_curve"]]
-        up = Axis(words("accuracy"), max(0.0, min(y for _, y in points) - 0.05), 1.0, "{:.0%}")
-        across = Axis(words("training_pictures"), 0.0, points[-1][0], "{:.0f}")
+        up = Axis(words("accuracy"), max(0.0, min(y for _, y in points) - 0.05), 1.0, *PERCENT)
+        across = Axis(words("training_pictures"), 0.0, points[-1][0], *WHOLE)
         return line_chart(
             [Line(words("validation"), points, "val", has_dots=True)], across, up, title=words("learning")
         )

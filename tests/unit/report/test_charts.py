@@ -1,6 +1,8 @@
 import re
 
-from frostline.report.charts import Axis, Line, curve_chart, line_chart
+import pytest
+
+from frostline.report.charts import PERCENT, WHOLE, Axis, Line, curve_chart, line_chart
 from frostline.report.words import LANGUAGES, WORDS, Words
 from frostline.training.history import EpochRow
 
@@ -13,6 +15,21 @@ def test_points_lie_where_they_should():
     svg = line_chart([Line("a", [(0, 0), (10, 1)], "val")], Axis("x", 0, 10), Axis("y", 0, 1), title="t")
     (points,) = re.findall(r'points="([^"]+)"', svg)
     assert points == "52.0,260.0 628.0,30.0"
+
+
+@pytest.mark.parametrize(
+    ("axis", "expected"),
+    [
+        (Axis("x", 0, 1, *WHOLE), ["0", "1"]),
+        (Axis("x", 0, 40, *WHOLE), ["0", "10", "20", "30", "40"]),
+        (Axis("x", 1, 3, *WHOLE), ["1", "2", "3"]),
+        (Axis("x", 0.913, 1, *PERCENT), ["92%", "94%", "96%", "98%", "100%"]),
+        (Axis("x", 0.98, 1, *PERCENT), ["98%", "99%", "100%"]),
+        (Axis("x", 0, 0.195), ["0", "0.05", "0.1", "0.15"]),
+    ],
+)
+def test_ticks_are_round_numbers_each_once(axis, expected):
+    assert [axis.format.format(value) for value in axis.ticks()] == expected
 
 
 def test_names_are_escaped():
