@@ -483,11 +483,30 @@ def test_what_the_disk_does_not_give_is_computed_again_and_told_once(filled, tmp
     store = DiskStore(tmp_path, KEY, reporter)
     with store.filling(reporter):
         assert [row(number) in store for number in (1, 2, 3, 4)] == [False] * 4
-    assert len(reporter.warned) == 1
-    assert "stored activations cannot be read (Input/output error: " in reporter.warned[0]
+    assert reporter.warned == [
+        f"stored activations cannot be read (Input/output error: {min(first, second)}); what is missing is computed "
+        "again (`frostline cache verify` removes what stays unreadable)"
+    ]
     assert shards(folder) == sorted([first, second]), "a disk that fails once may give them the next time"
     monkeypatch.undo()
     check(DiskStore(tmp_path, KEY, Recorder()), [1, 2, 3, 4])
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "mkdir", refusing(errno.EACCES))
+    with pytest.raises(CacheError, match=r"cannot write activations to .*: Permission denied; free some space"):
+        DiskStore(tmp_path, KEY, Recorder())
+
+
+@pytest.mark.parametrize(("owner", "step"), [(FileLock, "acquire"), (store_module, "half_written")])
+def test_a_store_that_cannot_be_filled_is_one_line(tmp_path, monkeypatch, owner, step):
+    store = DiskStore(tmp_path, KEY, Recorder())
+    monkeypatch.setattr(owner, step, refusing(errno.EROFS))
+    with (
+        pytest.raises(CacheError, match=r"cannot write activations to .*: Read-only file system; free some space"),
+        store.filling(Recorder()),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
