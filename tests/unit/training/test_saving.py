@@ -22,9 +22,10 @@ def saver_of(clock, took, *, size=0):
 
 
 def test_what_is_made_is_saved_once(clock):
-    saved = []
-    Saver(saved.append, Stopwatch(), 0).save(lambda: "state")
+    saved, watch = [], Stopwatch()
+    Saver(saved.append, watch, 0).save(lambda: "state")
     assert saved == ["state"]
+    assert set(watch.seconds) == {"saving"}
 
 
 @pytest.mark.parametrize(("took", "wait"), [(0.0, 10.0), (0.05, 10.0), (3.0, 597.0)])
