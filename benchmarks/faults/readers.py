@@ -35,7 +35,7 @@ def frostline() -> Read:
     def read(box: Path, file: Path) -> np.ndarray | str:
         source = open_source(str(box), cache_dir=box / "none")
         place = [picture.path for picture in source.pictures].index(file.relative_to(box).as_posix())
-        options: dict[str, Any] = {"channels": 3, "max_pixels": 50_000_000, "workers": 0, "known_good": set()}
+        options: dict[str, Any] = {"channels": 3, "max_pixels": 50_000_000, "workers": 0, "known_good": {}}
         (findings,) = examine(source, **options)
         return LEFT_OUT if findings[place].damage else np.asarray(decode(source.read(place)))
 
