@@ -40,6 +40,9 @@ stands in for the faces.
   loop. How busy the machine was is not recorded; a timing far above the others was probably made beside other work.
   The README and the page on performance compare with the median of the whole tutorial's timings beside the run itself
   (40 epochs on both sides), so their ratios are higher.
+- **Then and now.** Runs of an hour are not repeated for every commit. `benchmarks/same_steps.py`
+  ([result](../../benchmarks/results/same_steps.json)) trains recipes shortened, on few pictures, with the code that
+  their figures were measured with and with that of {now}: {same_steps}.
 - **Pictures per second** are those of the last stage's epochs; of a frozen stage they are read from a store, and the
   pass that fills it counts in the seconds alone.
 - **`best` recipes train another network** than the loop beside them, at another size or batch (`cifar10-best`: SmallNet
@@ -181,10 +184,12 @@ def table() -> str:
     """All results as Markdown."""
     results = list(read_results().values())
     same = json.loads((measure.RESULTS / "from_scratch.json").read_text(encoding="utf-8"))
+    steps = json.loads((measure.RESULTS / "same_steps.json").read_text(encoding="utf-8"))
+    told = {"same_network": same["times_faster"], "same_network_n": same["n"], "now": steps["now"]}
     lines = [
         "# Results",
         "",
-        INTRODUCTION.format(same_network=same["times_faster"], same_network_n=same["n"]),
+        INTRODUCTION.format(**told, same_steps=_same_steps(steps["recipes"])),
         "",
         f"| {' | '.join(HEADER)} |",
         "| --- " * len(HEADER) + "|",
@@ -192,6 +197,19 @@ def table() -> str:
     ]
     untimed = [f"`{result['what']}`" for result in results if not result.get("loop")]
     return "\n".join([*lines, "", f"Blank: the loop beside {', '.join(untimed)} was not timed.", ""])
+
+
+def _same_steps(recipes: dict[str, Any]) -> str:
+    """Say which recipes still train as they did, and how far the others are off."""
+    same = [f"`{name}`" for name, one in recipes.items() if one["same_weights"]]
+    said = [f"the same weights, bit for bit, of {', '.join(same)}"] if same else []
+    said += [
+        f"losses of `{name}` that differ by {one['largest_difference_of_losses']:.1g} of their value at most"
+        + ("" if one["same_split"] else ", on another split")
+        for name, one in recipes.items()
+        if not one["same_weights"]
+    ]
+    return "; ".join(said)
 
 
 def _row(result: dict[str, Any], results: list[dict[str, Any]]) -> str:
