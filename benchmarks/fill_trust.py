@@ -56,6 +56,11 @@ NOT_SHOWN = (
     " Zero lies inside, so this\nmuch does not show that there is any.",
     "0 在这个区间内，\n所以这些次数还不能说明确有乐观。",
 )
+AUGMENTED = (
+    "\nThe other half after random crops and mirrors: {augmented:.1%}, {points:+.1f} points "
+    "({low:+.1f} to {high:+.1f}).",
+    "\n另一半经过随机裁剪和镜像之后：{augmented:.1%}，{points:+.1f} 个百分点（{low:+.1f} 到 {high:+.1f}）。",
+)
 METRICS = (
     ("pictures", "mean recall, area", "accuracy", "balanced accuracy", "macro F1", "AUROC", "log loss"),
     ("图片数", "平均召回率、面积", "准确率", "平衡准确率", "宏 F1", "AUROC", "对数损失"),
@@ -129,9 +134,15 @@ def _large(chinese: bool) -> str:
 
 def _optimism(chinese: bool) -> str:
     told = _read("optimism")
-    low, high = (100 * end for end in told["interval"])
-    said = OPTIMISM[chinese].format(**told | {"points": 100 * told["optimism"], "low": low, "high": high})
-    return said + (NOT_SHOWN[chinese] if low < 0 < high else "")
+    said = OPTIMISM[chinese].format(**told | _points(told["optimism"], told["interval"]))
+    if told["interval"][0] < 0 < told["interval"][1]:
+        said += NOT_SHOWN[chinese]
+    changes = _points(told["by_augmenting"], told["interval_by_augmenting"])
+    return said + AUGMENTED[chinese].format(augmented=told["augmented"], **changes)
+
+
+def _points(change: float, interval: Sequence[float]) -> dict[str, float]:
+    return {"points": 100 * change, "low": 100 * interval[0], "high": 100 * interval[1]}
 
 
 def _calibration(chinese: bool) -> str:

@@ -60,7 +60,8 @@ def run_plan(task: Task, *, resumed: State | None, save: Save) -> Progress:
     Args:
         task: what to train.
         resumed: state to go on from.
-        save: called with the state now and then, and at the end of a stage, where the time so far pays for it.
+        save: called with the state now and then and at the end of a stage, where the time so far pays for it, and at
+            the end.
 
     Raises:
         DivergedError: a loss or the weights are not finite.
@@ -118,7 +119,7 @@ def _run_stage(task: Task, stage: Stage, progress: Progress, resumed: State | No
         _run_epochs(task, run, progress, resumed)
         if run.average:
             run.average.take_over()
-        if saver.is_affordable:
+        if saver.is_affordable or _is_last(task, stage, progress):
             saver.save(lambda: _state(task, run, progress, stage.epochs))
     if resumed is None:
         progress.paid[stage.number] = time.monotonic() - start
@@ -204,6 +205,11 @@ def _measure(task: Task, run: StageRun, progress: Progress, epoch: int, sums: Su
         if task.fabric.world_size == 1:
             run.saver.save(lambda: _state(task, run, progress, epoch, torch.stack(sums)))
         raise
+
+
+def _is_last(task: Task, stage: Stage, progress: Progress) -> bool:
+    """Tell whether no other stage comes."""
+    return stage is task.plan[-1] or _is_late(task, progress)
 
 
 def _is_over(task: Task, stage: Stage, progress: Progress) -> bool:
