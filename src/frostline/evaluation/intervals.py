@@ -87,9 +87,12 @@ def of_mean(values_N: np.ndarray, *, seed: int = 0) -> Interval:
     draw, count, mean = np.random.default_rng(seed), len(values_N), float(values_N.mean())
     if np.ptp(values_N) == 0:
         return mean, mean
-    drawn = (values_N[draw.integers(0, count, count)] for _ in range(RESAMPLES))
-    distances = [(some.mean() - mean) / some.std() for some in drawn if np.ptp(some) > 0]
-    low, high = between_quantiles(np.array(distances))
+    distances = []
+    for _ in range(RESAMPLES // AT_ONCE):
+        drawn_RN = values_N[draw.integers(0, count, (AT_ONCE, count))]
+        drawn_RN = drawn_RN[np.ptp(drawn_RN, axis=1) > 0]
+        distances.append((drawn_RN.mean(axis=1) - mean) / drawn_RN.std(axis=1))
+    low, high = between_quantiles(np.concatenate(distances))
     return mean - high * float(values_N.std()), mean - low * float(values_N.std())
 
 
