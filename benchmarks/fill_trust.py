@@ -65,6 +65,22 @@ METRICS = (
     ("pictures", "mean recall, area", "accuracy", "balanced accuracy", "macro F1", "AUROC", "log loss"),
     ("图片数", "平均召回率、面积", "准确率", "平衡准确率", "宏 F1", "AUROC", "对数损失"),
 )
+CALIBRATION = (
+    (
+        *("pictures", "error of a run, before → after", "by chance", "runs in which it fell"),
+        *(
+            "all runs together (predictions)",
+            "change, points (95%)",
+            "log loss, change (95%)",
+            "temperature",
+            "accuracy",
+        ),
+    ),
+    (
+        *("图片", "单次运行的误差，校准前 → 后", "仅凭偶然", "下降的次数"),
+        *("所有运行合计（预测数）", "变化（95% 区间），百分点", "对数损失，变化（95%）", "温度", "准确率"),
+    ),
+)
 FOLDS = (
     "{count} trainings, each up to the run's best epoch (here {epoch}): {mean:.1%} on average, standard deviation "
     "{points:.1f} points,\n{least:.1%} to {most:.1%}; the run's own validation says {val:.1%}, its test {test:.1%} "
@@ -147,29 +163,23 @@ def _points(change: float, interval: Sequence[float]) -> dict[str, float]:
 
 def _calibration(chinese: bool) -> str:
     told = _read("calibration")
-    head = ("图片", "校准前误差", "校准后误差", "仅凭偶然", "变化（95% 区间），百分点", "下降的次数", "温度", "准确率")
-    if not chinese:
-        head = (
-            "pictures",
-            "error before",
-            "error after",
-            "by chance",
-            "change, points (95%)",
-            "runs in which it fell",
-            "temperature",
-            "accuracy",
-        )
-    rows = [list(head)]
+    rows = [list(CALIBRATION[chinese])]
     for name, one in told["summary"].items():
-        low, high = (100 * end for end in one["change"])
-        cells = [
-            f"{one['ece_before']:.1%}",
-            f"{one['ece_after']:.1%}",
-            f"{one['ece_by_chance']:.1%}",
-            f"{low:+.1f} – {high:+.1f}",
-        ]
-        cells += [f"{one['fell']} / {one['n']}", f"{one['temperature']:.2f}", f"{one['accuracy']:.1%}"]
-        rows.append([NAMES[name][chinese], *cells])
+        all_runs, (low, high) = one["together"], (100 * end for end in one["together"]["change"])
+        less, more = one["log_loss_change"]
+        rows.append(
+            [
+                NAMES[name][chinese],
+                f"{one['ece_before']:.1%} → {one['ece_after']:.1%}",
+                f"{one['ece_by_chance']:.1%}",
+                f"{one['fell']} / {one['n']}",
+                f"{all_runs['ece_before']:.1%} → {all_runs['ece_after']:.1%} ({all_runs['count']:,})",
+                f"{low:+.1f} – {high:+.1f}",
+                f"{one['log_loss_before']:.3f} → {one['log_loss_after']:.3f} ({less:+.3f} – {more:+.3f})",
+                f"{one['temperature']:.2f}",
+                f"{one['accuracy']:.1%}",
+            ]
+        )
     return _markdown(rows)
 
 

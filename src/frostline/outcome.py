@@ -1,7 +1,7 @@
 """What a run comes to: validation and test read once with the best weights, probabilities made honest, mistakes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from frostline.data.index import Image
 from frostline.data.split import SplitName
 from frostline.evaluation.calibration import expected_error, fit_temperature, reliability
-from frostline.evaluation.metrics import Metrics, measure
+from frostline.evaluation.metrics import Metrics, log_losses, measure
 from frostline.evaluation.predictions import Said, say, worst_mistakes
 from frostline.network.splitting import split
 from frostline.training.scoring import predict_images
@@ -73,12 +73,17 @@ def assess(task: Task, choice: str) -> Outcome:
         measured[name] = measure(probabilities, one.labels, classes)
         said += say(one.images, classes, probabilities)
     shown = "test" if "test" in scored else "val"
+    uncorrected, labels = scored[shown].probabilities(1.0), scored[shown].labels
+    before = reliability(uncorrected, labels)
     calibration = {
         "split": shown,
         "temperature": temperature,
-        "ece_before": expected_error(reliability(scored[shown].probabilities(1.0), scored[shown].labels)),
+        "ece_before": expected_error(before),
         "ece_after": measured[shown].ece,
         "ece_by_chance": measured[shown].ece_by_chance,
+        "log_loss_before": float(log_losses(uncorrected, labels).mean()),
+        "log_loss_after": measured[shown].log_loss,
+        "reliability_before": [asdict(one) for one in before],
     }
     return Outcome(temperature, measured, said, calibration)
 

@@ -155,6 +155,9 @@ def test_numbers_come_with_how_sure_they_are(here):
     review = json.loads((here / "run" / "review.json").read_text(encoding="utf-8"))
     assert review["calibration"]["temperature"] == metrics["temperature"]
     assert review["calibration"]["ece_after"] == metrics["test"]["ece"]
+    assert review["calibration"]["log_loss_after"] == metrics["test"]["log_loss"]
+    assert review["calibration"]["log_loss_before"] > 0
+    assert sum(one["count"] for one in review["calibration"]["reliability_before"]) == metrics["test"]["count"]
     assert (metrics["test"]["read"]["number"], metrics["test"]["read"]["by"]) == (1, "train")
 
 

@@ -124,10 +124,12 @@ class _Facts:
 
     def _reliability(self) -> str:
         words, bins = self.words, self.measured["reliability"]
-        low = min([one["low"] for one in bins])
+        before = self.review["calibration"].get("reliability_before", [])  # runs of an earlier version have none
+        low = min([one["low"] for one in (*bins, *before)])
         lines = [
             Line(words("perfect"), [(low, low), (1.0, 1.0)], "ideal"),
-            Line(words("observed"), [(one["confidence"], one["accuracy"]) for one in bins], "val", has_dots=True),
+            *([Line(words("before_temperature"), _points(before), "train")] if before else []),
+            Line(words("observed"), _points(bins), "val", has_dots=True),
         ]
         across, up = Axis(words("confidence"), low, 1.0, *PERCENT), Axis(words("accuracy"), 0.0, 1.0, *PERCENT)
         return line_chart(lines, across, up, title=words("calibration"))
@@ -186,6 +188,10 @@ class _Facts:
         if (chance := found.get("ece_by_chance")) is not None:  # runs of an earlier version have none
             says.append(words("calibration_chance", count=self.measured["count"], chance=chance))
         return " ".join(says)
+
+
+def _points(bins: Sequence[Mapping[str, float]]) -> list[tuple[float, float]]:
+    return [(one["confidence"], one["accuracy"]) for one in bins]
 
 
 def _said(one: Mapping[str, Any]) -> dict[str, Any]:

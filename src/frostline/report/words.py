@@ -152,6 +152,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "confidence": ("confidence", "把握"),
     "perfect": ("as it should be", "理想"),
     "observed": ("as it is", "实际"),
+    "before_temperature": ("before the temperature", "校准前"),
     "learning": ("Would more pictures help?", "更多图片有用吗？"),
     "learning_says": (
         "Validation accuracy of a simple head on frozen layers, with a part of the training pictures.",

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.special import digamma
 from scipy.stats import binom, norm
 from sklearn.metrics import roc_auc_score
 
@@ -78,7 +79,7 @@ def test_the_interval_of_a_mean_is_nearly_the_normal_one():
     half = 1.96 * values.std() / np.sqrt(1000)
     low, high = of_mean(values)
     assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.01)
-    assert (low, high) == of_mean(values)
+    assert (low, high) == of_mean(values[::-1])
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5])
@@ -87,14 +88,15 @@ def test_the_interval_of_equal_values_is_empty(value):
 
 
 def test_the_interval_of_a_mean_covers_the_truth_of_skewed_values():
-    """Most nothing, a few large: more room above than below."""
-    draw, held = np.random.default_rng(0), 0
-    for _ in range(50):
-        values = draw.lognormal(sigma=1.0, size=60)
+    """Losses of a good network: most next to nothing, a few large, so more room above than below."""
+    draw, sets, held = np.random.default_rng(0), 400, 0
+    truth = digamma(3.0) - digamma(2.7)
+    for _ in range(sets):
+        values = -np.log(draw.beta(2.7, 0.3, 60))
         low, high = of_mean(values)
         assert high - values.mean() > values.mean() - low
-        held += low <= np.exp(0.5) <= high
-    assert held >= 45
+        held += low <= truth <= high
+    assert 0.93 <= held / sets <= 0.97  # between quantiles of resampled means it is 0.925
 
 
 @pytest.mark.parametrize("area", [0.0, 0.3, 0.5, 0.9, 1.0])
