@@ -65,6 +65,7 @@ METRICS = (
     ("pictures", "mean recall, area", "accuracy", "balanced accuracy", "macro F1", "AUROC", "log loss"),
     ("图片数", "平均召回率、面积", "准确率", "平衡准确率", "宏 F1", "AUROC", "对数损失"),
 )
+KINDS = {"head": (", head alone", "，只训练分类头"), "thawed": (", last blocks thawed", "，解冻最后的块")}
 CALIBRATION = (
     (
         *("pictures", "error of a run, before → after", "by chance", "runs in which it fell"),
@@ -164,12 +165,12 @@ def _points(change: float, interval: Sequence[float]) -> dict[str, float]:
 def _calibration(chinese: bool) -> str:
     told = _read("calibration")
     rows = [list(CALIBRATION[chinese])]
-    for name, one in told["summary"].items():
+    for one in told["summary"]:
         all_runs, (low, high) = one["together"], (100 * end for end in one["together"]["change"])
         less, more = one["log_loss_change"]
         rows.append(
             [
-                NAMES[name][chinese],
+                NAMES[one["data"]][chinese] + KINDS[one["kind"]][chinese],
                 f"{one['ece_before']:.1%} → {one['ece_after']:.1%}",
                 f"{one['ece_by_chance']:.1%}",
                 f"{one['fell']} / {one['n']}",

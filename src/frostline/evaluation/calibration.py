@@ -1,7 +1,6 @@
 """Whether a model is as sure as it is right, and the one number that mends it.
 
-Sources: Guo, Pleiss, Sun, Weinberger, On Calibration of Modern Neural Networks (ICML 2017), arXiv 1706.04599; targets
-that leave room for what a small sample did not show: Platt, Probabilistic Outputs for Support Vector Machines (1999).
+Source: Guo, Pleiss, Sun, Weinberger, On Calibration of Modern Neural Networks (ICML 2017), arXiv 1706.04599.
 """
 
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ import numpy as np
 BINS = 15
 LEAST, MOST = 0.05, 20.0
 """Temperatures between which the best is looked for."""
+SPREAD = 0.5
+"""Standard deviation of a temperature's logarithm over networks: 0.6 to 1.6 is usual, beyond 0.4 to 2.7 is rare."""
 DRAWS = 200
 """Of the outcomes that a model's confidence would lead to."""
 
@@ -29,9 +30,11 @@ class Bin:
 
 
 def fit_temperature(logits_NK: np.ndarray, labels_N: np.ndarray) -> float:
-    """Give the number by which to divide logits so that log loss is least.
+    """Give the number by which to divide logits: the likeliest, before any picture is seen, is 1.
 
-    As after one more picture, which could be of any class: a hundred pictures without a mistake do not make certain.
+    The one of least log loss hangs on a few mistakes, and where there is none it goes to 0. This is the mode of the
+    posterior whose prior is normal in the logarithm, with deviation `SPREAD`: hundreds of mistakes leave nothing of it,
+    two pictures without one leave the network about as sure as it was.
 
     Args:
         logits_NK: float, of pictures that were not trained on.
@@ -40,11 +43,9 @@ def fit_temperature(logits_NK: np.ndarray, labels_N: np.ndarray) -> float:
     from scipy.optimize import minimize_scalar
     from scipy.special import log_softmax
 
-    count, classes = logits_NK.shape
-    targets_NK = (np.eye(classes)[labels_N] * count + 1 / classes) / (count + 1)
-
     def loss(log_temperature: float) -> float:
-        return float(-(targets_NK * log_softmax(logits_NK / np.exp(log_temperature), axis=1)).sum())
+        said_NK = log_softmax(logits_NK / np.exp(log_temperature), axis=1)
+        return float(-said_NK[np.arange(len(labels_N)), labels_N].sum() + (log_temperature / SPREAD) ** 2 / 2)
 
     return float(np.exp(minimize_scalar(loss, bounds=(np.log(LEAST), np.log(MOST)), method="bounded").x))
 

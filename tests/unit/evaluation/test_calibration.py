@@ -28,11 +28,19 @@ def test_dividing_by_it_lowers_the_error_and_changes_no_prediction():
     assert (mended.argmax(axis=1) == logits.argmax(axis=1)).all()
 
 
-def test_a_small_sample_without_a_mistake_does_not_make_certain():
-    """Two of two right count as two and a half of three: the probability that the mended logits give."""
-    logits = np.array([[9.0, 0.0], [0.0, 9.0]])
-    temperature = fit_temperature(logits, np.array([0, 1]))
-    assert softmax(logits / temperature).max(axis=1) == pytest.approx([5 / 6, 5 / 6], rel=1e-3)
+@pytest.mark.parametrize("count", [2, 200])
+def test_a_sample_without_a_mistake_does_not_make_certain(count):
+    """The least log loss would be that of a temperature of nothing."""
+    logits = np.tile([[3.0, 0.0], [0.0, 3.0]], (count // 2, 1))
+    temperature = fit_temperature(logits, np.arange(count) % 2)
+    assert softmax(logits / temperature).max(axis=1) == pytest.approx(softmax(logits).max(axis=1), abs=0.05)
+    assert 0.4 < temperature < 1
+
+
+def test_a_small_sample_moves_it_less():
+    logits, labels = drawn(3.0)
+    few, all_of_them = fit_temperature(logits[:10], labels[:10]), fit_temperature(logits, labels)
+    assert 1 < few < all_of_them
 
 
 def test_bins_by_hand():
