@@ -28,13 +28,17 @@ def test_dividing_by_it_lowers_the_error_and_changes_no_prediction():
     assert (mended.argmax(axis=1) == logits.argmax(axis=1)).all()
 
 
-@pytest.mark.parametrize("count", [2, 200])
-def test_a_sample_without_a_mistake_does_not_make_certain(count):
-    """The least log loss would be that of a temperature of nothing."""
-    logits = np.tile([[3.0, 0.0], [0.0, 3.0]], (count // 2, 1))
-    temperature = fit_temperature(logits, np.arange(count) % 2)
-    assert softmax(logits / temperature).max(axis=1) == pytest.approx(softmax(logits).max(axis=1), abs=0.05)
-    assert 0.4 < temperature < 1
+def test_few_pictures_without_a_mistake_do_not_make_certain():
+    """The least log loss would be that of a temperature of nothing, of however few pictures."""
+    logits, labels = np.tile([[9.0, 0.0, -9.0], [0.0, 9.0, -9.0]], (10_000, 1)), np.tile([0, 1], 10_000)
+    few, some, many = (fit_temperature(logits[:count], labels[:count]) for count in (6, 200, 20_000))
+    assert few > 1.5 > some > 1 > many > 0.5
+
+
+def test_a_class_that_is_out_of_question_changes_nothing():
+    logits, labels = drawn(3.0, count=50)
+    without = np.column_stack([logits, np.full(50, -1000.0)])
+    assert fit_temperature(without, labels) == pytest.approx(fit_temperature(logits, labels))
 
 
 def test_a_small_sample_moves_it_less():
