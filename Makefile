@@ -20,7 +20,7 @@ fast:
 test:
 	$(PYTHON) -m pytest -q
 
-# Every fault that is tried: about an hour; docs/reliability.md has what came of it. HYMENOPTERA is the folder of ants and
+# Every fault that is tried: about half an hour; docs/reliability.md has what came of it. HYMENOPTERA is the folder of ants and
 # bees (docs/tutorials/t2-ants-bees-resnet18.md tells of it): make faults HYMENOPTERA=/data/hymenoptera_data.
 # Without it the share of a run that saving takes is not measured anew, and the result keeps the earlier one, saying so.
 HYMENOPTERA ?=
