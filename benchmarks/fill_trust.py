@@ -67,20 +67,10 @@ METRICS = (
 )
 KINDS = {"head": (", head alone", "，只训练分类头"), "thawed": (", last blocks thawed", "，解冻最后的块")}
 CALIBRATION = (
-    (
-        *("pictures", "error of a run, before → after", "by chance", "runs in which it fell"),
-        *(
-            "all runs together (predictions)",
-            "change, points (95%)",
-            "log loss, change (95%)",
-            "temperature",
-            "accuracy",
-        ),
-    ),
-    (
-        *("图片", "单次运行的误差，校准前 → 后", "仅凭偶然", "下降的次数"),
-        *("所有运行合计（预测数）", "变化（95% 区间），百分点", "对数损失，变化（95%）", "温度", "准确率"),
-    ),
+    "pictures | error of a run, before → after | by chance | runs in which it fell | all runs together (predictions) | "
+    "change, points (95%) | log loss, change (95%) | temperature | accuracy",
+    "图片 | 单次运行的误差，校准前 → 后 | 仅凭偶然 | 下降的次数 | 所有运行合计（预测数） | "
+    "变化（95% 区间），百分点 | 对数损失，变化（95%） | 温度 | 准确率",
 )
 FOLDS = (
     "{count} trainings, each up to the run's best epoch (here {epoch}): {mean:.1%} on average, standard deviation "
@@ -164,7 +154,7 @@ def _points(change: float, interval: Sequence[float]) -> dict[str, float]:
 
 def _calibration(chinese: bool) -> str:
     told = _read("calibration")
-    rows = [list(CALIBRATION[chinese])]
+    rows = [CALIBRATION[chinese].split(" | ")]
     for one in told["summary"]:
         all_runs, (low, high) = one["together"], (100 * end for end in one["together"]["change"])
         less, more = one["log_loss_change"]

@@ -78,8 +78,9 @@ def measure(probabilities_NK: np.ndarray, labels_N: np.ndarray, classes: tuple[s
     present = support > 0
     confusion = confusion_matrix(labels_N, predicted_N, labels=names)
     right = predicted_N == labels_N
-    loss_N, of_true = log_losses(probabilities_NK, labels_N), probabilities_NK[np.arange(len(labels_N)), labels_N]
-    higher = (probabilities_NK > of_true[:, np.newaxis]).sum(axis=1)
+    of_true_N = _of_true_class(probabilities_NK, labels_N)
+    loss_N = log_losses(probabilities_NK, labels_N)
+    higher = (probabilities_NK > of_true_N[:, np.newaxis]).sum(axis=1)
     areas = [_area_under_roc(probabilities_NK[:, i], labels_N == i) for i in names]
     bins = reliability(probabilities_NK, labels_N)
     return Metrics(
@@ -116,9 +117,13 @@ def measure(probabilities_NK: np.ndarray, labels_N: np.ndarray, classes: tuple[s
 
 def log_losses(probabilities_NK: np.ndarray, labels_N: np.ndarray) -> np.ndarray:
     """The negative logarithm of each picture's probability of its class, (N,); 27.6 at most."""
-    of_true_N = probabilities_NK[np.arange(len(labels_N)), labels_N]
-    losses_N: np.ndarray = -np.log(np.clip(of_true_N, 1e-12, None))
+    losses_N: np.ndarray = -np.log(np.clip(_of_true_class(probabilities_NK, labels_N), 1e-12, None))
     return losses_N
+
+
+def _of_true_class(probabilities_NK: np.ndarray, labels_N: np.ndarray) -> np.ndarray:
+    of_true_N: np.ndarray = probabilities_NK[np.arange(len(labels_N)), labels_N]
+    return of_true_N
 
 
 def _area_under_roc(scores_N: np.ndarray, is_class_N: np.ndarray) -> float | None:
