@@ -24,10 +24,11 @@ MakeShapes = Callable[..., list[Path]]
 
 @pytest.fixture(autouse=True)
 def _apart(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give each test a working folder and a cache of its own, and one thread, so that sums come out the same."""
+    """Give each test a working folder, a cache and random numbers of its own, and one thread: results are the same."""
     monkeypatch.setenv("FROSTLINE_CACHE", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.chdir(tmp_path)
     torch.set_num_threads(1)
+    torch.manual_seed(0)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -22,6 +22,7 @@ from frostline.hardware import make_fabric, precision_name
 from frostline.limits import naming_limits
 from frostline.outcome import Outcome, assess
 from frostline.plan.stages import Stage
+from frostline.plan.timeleft import TimeLeft
 from frostline.prepare import Prepared, prepare_within_budget
 from frostline.progress import Reporter
 from frostline.repeats import Repeats, check_folds, line_of, repeat
@@ -84,9 +85,9 @@ def _train(prepared: Prepared, run: RunFolder) -> dict[str, Any]:
     start = snapshot(task, trained_names(task))
     with _open_log(task, run, resumed) as log, _open_live(task, run) as live:
 
-        def told(history: History) -> None:
+        def told(history: History, left: TimeLeft) -> None:
             log(history)
-            live.show(history)
+            live.show(history, left)
 
         with noting_divergence(run):
             progress = run_plan(replace(task, log=told), resumed=resumed, save=lambda state: _save(task, run, state))
@@ -147,7 +148,7 @@ def _introduce(prepared: Prepared, run: RunFolder) -> None:
 
 def _open_log(task: Task, run: RunFolder, resumed: State | None) -> AbstractContextManager[Callable[[History], None]]:
     if task.config.log == "none" or not task.fabric.is_global_zero:
-        return nullcontext(task.log)
+        return nullcontext(lambda _: None)
     return open_events(run.events, resumed.history if resumed else History())
 
 

@@ -81,7 +81,7 @@ def _trainings(task: Task, folds: int, seeds: int) -> Iterator[Task]:
         seed = task.config.seed + number
         config = task.config.model_copy(update={"seed": seed, "patience": None})
         quiet = replace(
-            task, config=config, reporter=Silent(), watch=Stopwatch(), log=lambda _: None, deadline=math.inf
+            task, config=config, reporter=Silent(), watch=Stopwatch(), log=lambda *_: None, deadline=math.inf
         )
         for index in folded(task.index, folds, seed=seed) if folds > 1 else [task.index]:
             yield replace(quiet, index=index)

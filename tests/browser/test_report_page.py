@@ -1,6 +1,7 @@
 """The report in a real browser: nothing fails, nothing is fetched, tables sort, the theme turns, names do no harm."""
 
 import csv
+import re
 import shutil
 from pathlib import Path
 
@@ -47,7 +48,8 @@ def run(tmp_path_factory):
     home = tmp_path_factory.mktemp("report")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FROSTLINE_CACHE", str(home / "cache"))
-        settings = {"model": "resnet18", "weights": "none", "width": 0.25, "image_size": 32, "stages": "all:1@1e-3"}
+        settings = {"model": "resnet18", "weights": "none", "width": 0.25, "image_size": 32}
+        settings["stages"] = "layer4:2@1e-3,all:1@1e-3"
         return frostline.train(hostile_pictures(home / "pictures"), **settings, out=home / "run").path
 
 
@@ -74,6 +76,8 @@ def test_the_page_works(run, browser, lang, width, scheme):
     assert [url for url in asked if not url.startswith("data:")] == [Path(path).resolve().as_uri()]
     assert page.evaluate("window.hurt") is None
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page is wider than the screen"
+    assert any(re.fullmatch(r"\d{4}-\d\d-\d\d", text) for text in page.locator(".lead .whole").all_inner_texts())
+    assert overlapping(page) == []
     assert serious_faults(page) == []
     _sorts(page)
     _turns(page)
@@ -110,6 +114,20 @@ def serious_faults(page):
         if fault["impact"] in {"serious", "critical"}
         for node in fault["nodes"]
     ]
+
+
+def overlapping(page):
+    """Texts of a chart that lie over one another or beyond its edge, as pairs of their words."""
+    return page.evaluate("""() => [...document.querySelectorAll(".chart")].flatMap(chart => {
+        const box = one => ({words: one.textContent, ...one.getBoundingClientRect().toJSON()});
+        const texts = [...chart.querySelectorAll("text, figcaption span")].map(box), edge = box(chart);
+        const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+        const beyond = a => a.left < edge.left || a.right > edge.right || a.top < edge.top || a.bottom > edge.bottom;
+        return texts.flatMap((a, place) => [
+            ...texts.slice(place + 1).filter(b => meet(a, b)).map(b => [a.words, b.words]),
+            ...(beyond(a) ? [[a.words, "edge"]] : []),
+        ]);
+    })""")
 
 
 def _sorts(page):

@@ -10,11 +10,11 @@ from frostline.report.words import Words
 from frostline.training.history import EpochRow
 
 WIDTH, HEIGHT = 640, 300
-LEFT, RIGHT, TOP, BOTTOM = 52, 12, 30, 40
+LEFT, RIGHT, TOP, BOTTOM = 62, 14, 38, 48
 TICKS = 5
 """Along an axis, at most, between its ends."""
-LATIN = 0x2E80
-"""Letters below this are narrow, those above as wide as high."""
+ROW, ROOM = 22, 110
+"""Height of a line of text and width for the name of a mark, as large as a telephone shows it."""
 MANY = 60
 """Points of a line that has no dots any more."""
 
@@ -92,7 +92,7 @@ def curve_chart(rows: Sequence[EpochRow], what: str, words: Words) -> str:
 def line_chart(
     lines: Sequence[Line], across: Axis, up: Axis, *, marks: Sequence[tuple[float, str]] = (), title: str
 ) -> str:
-    """Draw lines over two axes.
+    """Draw lines over two axes: a figure whose caption is the legend, so that it finds room on any screen.
 
     Args:
         lines: drawn in order, named above the chart.
@@ -101,16 +101,16 @@ def line_chart(
         marks: places across where a dashed line stands, with its name.
         title: said by screen readers.
     """
-    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title, quote=True)}" class="chart">']
-    parts += _grid(across, up)
-    for place, name in marks:
-        x = across.place(place, LEFT, WIDTH - RIGHT)
-        parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
-        parts.append(f'<text class="mark" x="{x + 4:.1f}" y="{TOP + 12}">{escape(name)}</text>')
-    for line in lines:
-        parts += _line(line, across, up)
-    parts += _legend(lines)
-    return "".join([*parts, "</svg>"])
+    legend = "".join(f'<span class="{line.kind}">{escape(line.name)}</span>' for line in lines)
+    parts = [
+        f'<figure class="chart"><figcaption>{legend}</figcaption>'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title, quote=True)}">',
+        *_grid(across, up),
+        *[part for line in lines for part in _line(line, across, up)],
+        *_marks([(across.place(place, LEFT, WIDTH - RIGHT), name) for place, name in marks]),
+        "</svg></figure>",
+    ]
+    return "".join(parts)
 
 
 def _grid(across: Axis, up: Axis) -> list[str]:
@@ -121,13 +121,27 @@ def _grid(across: Axis, up: Axis) -> list[str]:
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_shown(up, value)}</text>')
     for value in across.ticks():
         x = across.place(value, LEFT, WIDTH - RIGHT)
-        anchor = "end" if x > WIDTH - RIGHT - 2 else "middle"
+        anchor = "end" if x > WIDTH - RIGHT - 2 else "start" if x < LEFT + 2 else "middle"
         parts.append(
-            f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="{anchor}">{_shown(across, value)}</text>'
+            f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="{anchor}">{_shown(across, value)}</text>'
         )
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text x="{middle:.1f}" y="{HEIGHT - 6}" text-anchor="middle">{escape(across.name)}</text>')
-    parts.append(f'<text x="4" y="{TOP - 14}">{escape(up.name)}</text>')
+    parts.append(f'<text x="6" y="{TOP - 18}">{escape(up.name)}</text>')
+    return parts
+
+
+def _marks(marks: Sequence[tuple[float, str]]) -> list[str]:
+    """Dashed lines with their names, each beside its line and beneath a name that stands too near."""
+    parts, row, free_from = [], 0, 0.0
+    for x, name in marks:
+        is_at_end = x + ROOM > WIDTH
+        row = row + 1 if x - ROOM * is_at_end < free_from else 0
+        free_from = x if is_at_end else x + ROOM
+        place, anchor = (x - 4, "end") if is_at_end else (x + 4, "start")
+        at = f'x="{place:.1f}" y="{TOP + 16 + ROW * row}" text-anchor="{anchor}"'
+        parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
+        parts.append(f'<text class="mark" {at}>{escape(name)}</text>')
     return parts
 
 
@@ -145,12 +159,3 @@ def _line(line: Line, across: Axis, up: Axis) -> list[str]:
         [f'<circle class="{line.kind}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in places] if line.has_dots else []
     )
     return [f'<polyline class="{line.kind}" points="{path}"/>', *dots]
-
-
-def _legend(lines: Sequence[Line]) -> list[str]:
-    parts, x = [], WIDTH - RIGHT
-    for line in reversed([line for line in lines if line.name]):
-        x -= round(sum(13 if ord(letter) > LATIN else 7 for letter in line.name)) + 40
-        parts.append(f'<line class="{line.kind}" x1="{x}" x2="{x + 20}" y1="{TOP - 18}" y2="{TOP - 18}"/>')
-        parts.append(f'<text x="{x + 26}" y="{TOP - 14}">{escape(line.name)}</text>')
-    return parts

@@ -1,7 +1,9 @@
 """`report.html`: one file that a manager and an engineer can both read; it asks nothing of the network."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ MOST_SHOWN, MOST_RIGHT = 24, 6
 EARLIER: dict[str, Any] = {"audit": None, "is_pretrained": True}
 EARLIER_CLASS: dict[str, Any] = {"intervals": dict.fromkeys(("precision", "recall", "auroc"))}
 """What the review of a run of an earlier version does not say, and its metrics of a class."""
+UNBROKEN = r"--[a-z-]{2,20}|\d{4}-\d\d-\d\d"
+"""Options and dates, which a line is not to break at a hyphen; none is long, even where it stands in a name."""
 DARK_CELL = 0.85
 """Opacity of a cell that holds all pictures of its class."""
 
@@ -49,7 +53,15 @@ def render(template: str, context: Mapping[str, Any]) -> str:
 
     loader = PackageLoader("frostline.report", ".")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters["whole"] = _whole
     return environment.get_template(template).render(context)
+
+
+def _whole(text: str) -> str:
+    """Escape a text, and keep its options and dates in one piece."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(UNBROKEN, r'<span class="whole">\g<0></span>', str(escape(text))))
 
 
 class _Facts:
@@ -111,7 +123,8 @@ class _Facts:
     def _reads(self) -> str:
         if (reads := count_reads(self.run.reads)) > 1:
             return self.words("read_often", count=reads)
-        return self.words("read_once", time=self.measured["read"]["time"])
+        time = datetime.fromisoformat(self.measured["read"]["time"]).astimezone(UTC)
+        return self.words("read_once", time=f"{time:%Y-%m-%d %H:%M} UTC")
 
     def _charts(self) -> dict[str, str]:
         from markupsafe import Markup
@@ -187,7 +200,7 @@ class _Facts:
         ]
         if (chance := found.get("ece_by_chance")) is not None:  # runs of an earlier version have none
             says.append(words("calibration_chance", count=self.measured["count"], chance=chance))
-        return " ".join(says)
+        return words.space.join(says)
 
 
 def _points(bins: Sequence[Mapping[str, float]]) -> list[tuple[float, float]]:

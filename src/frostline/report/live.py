@@ -12,6 +12,7 @@ from threading import Thread
 from typing import Any, Protocol
 
 from frostline.plan.stages import Stage
+from frostline.plan.timeleft import TimeLeft
 from frostline.report.charts import curve_chart
 from frostline.report.html import render
 from frostline.report.words import Words
@@ -26,8 +27,8 @@ EVERY = 2
 class Live(Protocol):
     """Somewhere to watch a training."""
 
-    def show(self, history: History) -> None:
-        """Show the epochs so far."""
+    def show(self, history: History, left: TimeLeft) -> None:
+        """Show the epochs so far, and what the stages are priced at."""
 
     def end_with(self, report: Path) -> None:
         """Show the finished report."""
@@ -36,7 +37,7 @@ class Live(Protocol):
 class NoPage:
     """Nowhere: nobody asked for a page."""
 
-    def show(self, history: History) -> None:
+    def show(self, history: History, left: TimeLeft) -> None:
         """Show nothing."""
 
     def end_with(self, report: Path) -> None:
@@ -50,7 +51,7 @@ class LivePage:
         self._name, self._plan, self._words, self._given = name, plan, words, given
         self._start = time.monotonic()
         self.content = b""
-        self.show(History())
+        self.show(History(), TimeLeft())
         self._server = ThreadingHTTPServer((HOST, 0), _handler_of(self))
         self._server.daemon_threads = True
         Thread(target=self._server.serve_forever, daemon=True).start()
@@ -60,8 +61,8 @@ class LivePage:
         """Where it is."""
         return f"http://{HOST}:{self._server.server_address[1]}/"
 
-    def show(self, history: History) -> None:
-        """Draw the epochs so far."""
+    def show(self, history: History, left: TimeLeft) -> None:
+        """Draw the epochs so far, and what the stages are priced at."""
         from markupsafe import Markup
 
         rows, words = history.epochs, self._words
@@ -72,7 +73,7 @@ class LivePage:
         headline = words("training_now", epoch=rows[-1].epoch, epochs=epochs) if rows else words("preparing")
         context = {"words": words, "version": __version__, "name": self._name, "every": EVERY, "headline": headline}
         context |= {"lead": lead, "charts": charts, "best_epoch": best.epoch if best else 0, **self._given}
-        context |= {"plan": [_told(stage, rows) for stage in self._plan]}
+        context |= {"plan": [_told(stage, rows, left) for stage in self._plan]}
         context["total_seconds"] = time.monotonic() - self._start
         self.content = render("live.html", context).encode()
 
@@ -87,8 +88,9 @@ class LivePage:
         self._server.server_close()
 
 
-def _told(stage: Stage, rows: Sequence[EpochRow]) -> dict[str, Any]:
-    """A stage, and what its epochs took so far; its price is in the finished report."""
+def _told(stage: Stage, rows: Sequence[EpochRow], left: TimeLeft) -> dict[str, Any]:
+    """A stage, its price and what its epochs took so far."""
+    price = left.prices.get(stage.number)
     took = [row.seconds for row in rows if row.stage == stage.number + 1]
     return {
         "stage": stage.number + 1,
@@ -97,7 +99,7 @@ def _told(stage: Stage, rows: Sequence[EpochRow]) -> dict[str, Any]:
         "lr": stage.lr,
         "size": stage.size,
         "frost_line": stage.cut.name,
-        "priced_seconds": None,
+        "priced_seconds": price.seconds if price else None,
         "seconds": sum(took) if took else None,
     }
 

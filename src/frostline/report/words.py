@@ -35,7 +35,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "测试图片已经看过 {count} 次。如果据此做过选择，就需要新的测试集。",
     ),
     "folds": (
-        "Trained {trainings} times ({folds} folds, {seeds} seeds): {mean:.1%} on average, {low:.1%} to {high:.1%}.",
+        "Trained {trainings} times (folds: {folds}, seeds: {seeds}): {mean:.1%} on average, {low:.1%} to {high:.1%}.",
         "重复训练 {trainings} 次（{folds} 折，{seeds} 个种子）：平均 {mean:.1%}，从 {low:.1%} 到 {high:.1%}。",
     ),
     "confuses": (
@@ -49,7 +49,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "拟合良好：训练图片 {train:.1%}，验证图片 {val:.1%}。",
     ),
     "overfits": (
-        "It knows its training pictures by heart ({train:.1%}) better than new ones ({val:.1%}). Try more pictures, "
+        "It has learnt some by heart: {train:.1%} of the training pictures, {val:.1%} of new ones. Try more pictures, "
         "--augment flip or crops:8, --label-smoothing 0.1, or thaw less.",
         "它记住了训练图片（{train:.1%}），对新图片差一些（{val:.1%}）。可以试试：更多图片，--augment flip 或 crops:8，"
         "--label-smoothing 0.1，或少解冻几层。",
@@ -232,6 +232,8 @@ class Words:
     def __init__(self, language: str) -> None:
         self.language = language
         self._place = LANGUAGES.index(language)
+        self.space = "" if language == "zh" else " "
+        """What stands between two sentences."""
 
     def __call__(self, key: str, /, **values: Any) -> str:
         """Give a text with its values."""

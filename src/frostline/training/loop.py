@@ -134,7 +134,7 @@ def _run_epochs(task: Task, run: StageRun, progress: Progress, resumed: State | 
         is_best = _run_epoch(task, run, progress, epoch, done)
         done = NOTHING_DONE
         _tell(task, stage, progress.history.epochs[-1], epoch, is_best=is_best)
-        task.log(progress.history)
+        task.log(progress.history, progress.left)
         if run.saver.is_due and epoch + 1 < stage.epochs:
             run.saver.save(partial(_state, task, run, progress, epoch + 1))
 

@@ -29,6 +29,7 @@ from frostline.network.cuts import Traced
 from frostline.network.splitting import Split
 from frostline.plan.price import RAM_LIMIT, Timing
 from frostline.plan.stages import Stage
+from frostline.plan.timeleft import TimeLeft
 from frostline.progress import Reporter
 from frostline.stopwatch import Stopwatch
 from frostline.training.history import History
@@ -129,8 +130,8 @@ class Task:
     """When to end, on `time.monotonic`'s clock."""
     last_epoch: float = math.inf
     """Counted over all stages; what the plan has after it is left out."""
-    log: Callable[[History], None] = lambda _: None
-    """Called with the history after each epoch."""
+    log: Callable[[History, TimeLeft], None] = lambda *_: None
+    """Called after each epoch with the history and what is left."""
 
     def train_images(self) -> list[Image]:
         """Pictures to train on."""

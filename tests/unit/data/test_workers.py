@@ -68,12 +68,13 @@ def test_what_is_wrong_with_the_data_arrives_as_it_was_said(processes):
         run(fail(DataError("a/1.png has changed")), processes=processes)
 
 
-def test_other_errors_are_not_hidden():
-    began = time.monotonic()
+def test_other_errors_are_not_hidden_and_nobody_is_waited_for(monkeypatch):
+    ended, end = [], workers._end
+    monkeypatch.setattr(workers, "_end", lambda processes: (ended.extend(processes), end(processes)))
     with pytest.raises(ZeroDivisionError):
         run(fail(ZeroDivisionError("a bug")))
     assert multiprocessing.active_children() == []
-    assert time.monotonic() - began < 5  # torch alone takes ten
+    assert [process.exitcode for process in ended] == [-signal.SIGKILL] * 2  # torch alone would take ten seconds
 
 
 @pytest.mark.parametrize(
@@ -85,11 +86,9 @@ def test_other_errors_are_not_hidden():
     ],
 )
 def test_a_worker_that_is_killed_is_told_at_once(number, message):
-    began = time.monotonic()
     with pytest.raises(DataError, match=message) as told:
-        run(lambda _: os.kill(os.getpid(), number) or time.sleep(60))
+        run(lambda _: os.kill(os.getpid(), number) or time.sleep(600))
     assert "\n" not in str(told.value)
-    assert time.monotonic() - began < 20
     assert multiprocessing.active_children() == []
 
 
@@ -112,13 +111,11 @@ def test_a_death_between_two_results_disturbs_nothing_else():
 
 def test_workers_that_hang_are_told_and_ended(monkeypatch):
     monkeypatch.setattr(workers, "PATIENCE_S", 1.0)
-    began = time.monotonic()
     with pytest.raises(
         DataError, match=r"hang: no result for 1 s; look for a file or a drive.*lower --workers"
     ) as told:
         run(lambda _: time.sleep(600))
     assert "\n" not in str(told.value)
-    assert time.monotonic() - began < 20
     assert multiprocessing.active_children() == []
 
 
@@ -242,7 +239,7 @@ def test_no_worker_outlives_its_parent():
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(map(is_running, children)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(map(is_running, children))

@@ -14,7 +14,7 @@ def row(stage, epoch, accuracy):
 def test_points_lie_where_they_should():
     svg = line_chart([Line("a", [(0, 0), (10, 1)], "val")], Axis("x", 0, 10), Axis("y", 0, 1), title="t")
     (points,) = re.findall(r'points="([^"]+)"', svg)
-    assert points == "52.0,260.0 628.0,30.0"
+    assert points == "62.0,252.0 626.0,38.0"
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,16 @@ def test_stage_changes_are_marked():
     svg = curve_chart([row(1, 1, 0.5), row(2, 2, 0.6), row(2, 3, 0.7)], "accuracy", Words("en"))
     assert svg.count(">stage 2<") == 1
     assert svg.count("<polyline") == 2
+
+
+def test_names_of_marks_keep_clear_of_each_other_and_of_the_edge():
+    marks = [(0.0, "stage 2"), (0.5, "stage 3"), (1.0, "stage 4"), (6.0, "stage 5"), (10.0, "stage 6")]
+    svg = line_chart([Line("a", [(0, 0)], "val")], Axis("x", 0, 10), Axis("y", 0, 1), marks=marks, title="t")
+    found = re.findall(r'<text class="mark" x="([\d.]+)" y="(\d+)" text-anchor="(\w+)">', svg)
+    heights = [int(y) for _, y, _ in found]
+    assert heights[0] < heights[1] < heights[2]
+    assert heights[3] == heights[4] == heights[0]
+    assert [anchor for *_, anchor in found] == ["start"] * 4 + ["end"]
 
 
 def test_one_epoch_and_a_loss_that_is_not_finite_can_be_drawn():

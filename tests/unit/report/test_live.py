@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from frostline.plan.timeleft import TimeLeft
 from frostline.report import live
 from frostline.report.words import Words, choose_language
 from frostline.training.history import EpochRow, History
@@ -43,7 +44,7 @@ def get(url):
 
 def test_the_page_grows_with_the_training(page):
     assert "Training is about to begin" in get(page.url)
-    page.show(history(2))
+    page.show(history(2), TimeLeft({0: SimpleNamespace(seconds=7.5)}))
     now = get(page.url)
     assert "Training: epoch 2 of 3" in now
     assert "Best validation accuracy so far: 20.0%, epoch 2." in now
@@ -51,7 +52,7 @@ def test_the_page_grows_with_the_training(page):
     assert 'http-equiv="refresh"' in now
     assert "<b>run</b>" not in now
     assert "<i>" not in now
-    for told in ("ants", "nothing twice", "frostline train data", "data: data", "python 3", "2.0 s"):
+    for told in ("ants", "nothing twice", "frostline train data", "data: data", "python 3", "2.0 s", "7.5 s"):
         assert told in now
 
 

@@ -1,5 +1,4 @@
 import asyncio
-import time
 from threading import Event
 
 import pytest
@@ -120,10 +119,8 @@ def held(serving, monkeypatch):
 
 
 def test_an_answer_that_takes_too_long_is_a_504_and_leaves_no_trace(held):
-    start = time.monotonic()
     got = held.post("/v1/predict", content=encoded())
     assert got.status_code == 504
-    assert 0.4 < time.monotonic() - start < 3
     held.go.set()
     assert held.service.queue.taken == held.service.bodies.taken == held.service.batcher.coming == 0
     assert held.post("/v1/predict", content=encoded()).status_code == 200

@@ -72,11 +72,10 @@ def test_one_that_came_before_has_its_effect_there_too():
 
 def test_a_signal_waits_some_seconds_only(monkeypatch):
     monkeypatch.setattr(stopping, "GRACE", 1)
-    start = time.monotonic()
     with pytest.raises(KeyboardInterrupt), Stop():
         os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(5)
-    assert time.monotonic() - start < 4
+        time.sleep(60)
+        pytest.fail("it waited on")
 
 
 def test_what_is_ignored_stays_ignored():
