@@ -69,7 +69,7 @@ SHORT = {
     "faces-vgg16-thawed": Short(
         "a91c799", "sign_digits", "--weights {vgg16} --head linear --lr 1e-4 --momentum 0.9 --stages block4:1"
     ),
-    "faces-best": Short("6a31fb8", "sign_digits", "--stages head:1,blocks.3:1@1e-3"),
+    "faces-best": Short("5a031f3", "sign_digits", "--stages head:1,blocks.3:1@1e-3"),
 }
 
 
