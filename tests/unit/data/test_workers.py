@@ -86,9 +86,11 @@ def test_other_errors_are_not_hidden_and_nobody_is_waited_for(monkeypatch):
     ],
 )
 def test_a_worker_that_is_killed_is_told_at_once(number, message):
+    began = time.monotonic()
     with pytest.raises(DataError, match=message) as told:
         run(lambda _: os.kill(os.getpid(), number) or time.sleep(600))
     assert "\n" not in str(told.value)
+    assert time.monotonic() - began < workers.PATIENCE_S / 2  # the death itself is told, not that patience ended
     assert multiprocessing.active_children() == []
 
 

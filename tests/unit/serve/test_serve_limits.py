@@ -121,6 +121,7 @@ def held(serving, monkeypatch):
 def test_an_answer_that_takes_too_long_is_a_504_and_leaves_no_trace(held):
     got = held.post("/v1/predict", content=encoded())
     assert got.status_code == 504
+    assert "no answer within 0.5 s" in got.text
     held.go.set()
     assert held.service.queue.taken == held.service.bodies.taken == held.service.batcher.coming == 0
     assert held.post("/v1/predict", content=encoded()).status_code == 200
