@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -132,6 +133,12 @@ def cpu_name() -> str:
     return next(named, platform.processor())
 
 
+@cache
+def cpu_has_tiles() -> bool:
+    """Whether the processor multiplies matrices tile by tile (AMX), where rows have to be long to pay."""
+    return _cpu_can("_is_amx_tile_supported")
+
+
 def seed_device(device: torch.device, seed: int) -> None:
     """Seed the generator from which layers on a device draw.
 
@@ -164,8 +171,12 @@ def _accelerator(device: str) -> tuple[str, int | list[int]]:
 
 
 def _cpu_has_fast_bf16() -> bool:
-    probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # private, so absent in some releases
-    return any(getattr(torch.cpu, name, lambda: False)() for name in probes)
+    return cpu_has_tiles() or _cpu_can("_is_avx512_bf16_supported")
+
+
+def _cpu_can(probe: str) -> bool:
+    able: bool = getattr(torch.cpu, probe, lambda: False)()  # private, so absent in some releases
+    return able
 
 
 def _keep_freed_memory() -> None:

@@ -9,13 +9,15 @@ from torch.overrides import TorchFunctionMode
 
 from frostline.network.depthwise import convolve_depthwise
 from frostline.network.panorama import convolve_side_by_side, fits_beside_others
+from frostline.network.patches import convolve_patches, has_few_places
 
 
 class FastConvolutions(TorchFunctionMode):
-    """While entered, CPU convolutions over small maps, and depthwise ones in bfloat16, take a faster way.
+    """While entered, CPU convolutions over small maps or few places, and depthwise ones, take faster ways in bfloat16.
 
     Their gradients do too, wherever they are computed. Every other call is as it was. Results differ from those without
-    by rounding only; which way is taken follows from shapes and precision, so a run that goes on computes as it began.
+    by rounding only; which way is taken follows from shapes, precision and the kind of processor, so a run that goes on
+    computes as it began.
     """
 
     def __torch_function__(
@@ -30,6 +32,8 @@ class FastConvolutions(TorchFunctionMode):
             x, weight, bias, stride, padding, dilation, groups = args
             if x.device.type == "cpu" and x.dim() == 4 and dilation == (1, 1) and not isinstance(padding, str):
                 dtype = _computed_in(x)
+                if groups == 1 and dtype == torch.bfloat16 and has_few_places(x, weight, stride, padding):
+                    return convolve_patches(x, weight, bias, stride, padding)
                 if groups == 1 and fits_beside_others(x, dtype):
                     return convolve_side_by_side(x, weight, bias, stride, padding, dtype)
                 if groups == len(weight) == x.shape[1] and dtype == torch.bfloat16 and torch.is_grad_enabled():

@@ -1,9 +1,9 @@
 """Convolutions over small maps, computed on several pictures laid side by side.
 
-oneDNN's kernels multiply along the rows of a map. A row of seven or of two columns leaves most of a register or a
-matrix tile empty, in the weight gradient above all. Here such maps stand next to one another with columns of zeros
-between them, so that one row fills the 64 bytes; each output is the same sum as before. A 1x1 convolution of small maps
-is one matrix product.
+oneDNN's kernels multiply along the rows of a map. A row of seven or of two columns leaves most of a matrix tile empty,
+and one of two most of a register, in the weight gradient above all. Here such maps stand next to one another with
+columns of zeros between them, so that one row fills the 64 bytes; each output is the same sum as before. A 1x1
+convolution of small maps is one matrix product.
 
 Shapes: B pictures, in groups of G side by side, each with P columns.
 """
@@ -12,17 +12,22 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from frostline.hardware import cpu_has_tiles
+
 Pair = tuple[int, int]
 
 ROW_BYTES = 64
 """A row of a matrix tile (AMX), and a register (AVX-512): 32 numbers in bf16, 16 in float32."""
-SMALL = 4
-"""Maps are laid side by side whose row fills no more than this part of the bytes: 8 columns in bf16, 4 in float32."""
+WIDEST_FOR_TILES = {torch.bfloat16: 8, torch.float32: 4}
+"""Columns of the maps that are laid side by side, at most, where the processor has matrix tiles."""
+WIDEST_FOR_REGISTERS = {torch.bfloat16: 2}
+"""The same where it has none: measured, wider maps and float32 gain nothing there."""
 
 
 def fits_beside_others(x: Tensor, dtype: torch.dtype) -> bool:
     """Tell whether maps (B, C, H, W), computed in a dtype, are small enough, and more than one."""
-    return len(x) > 1 and x.shape[3] * SMALL <= _numbers_in_a_row(dtype)
+    widest = WIDEST_FOR_TILES if cpu_has_tiles() else WIDEST_FOR_REGISTERS
+    return len(x) > 1 and x.shape[3] <= widest.get(dtype, 0)
 
 
 def convolve_side_by_side(

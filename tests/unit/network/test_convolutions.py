@@ -1,11 +1,14 @@
 """Faster convolutions give what torch gives, gradients too, and are taken where they should be."""
 
+from types import ModuleType
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from frostline.network import convolutions, panorama
 from frostline.network.convolutions import FastConvolutions
+from frostline.network.patches import convolve_patches
 
 # pictures, channels, height, width, then out channels, kernel, stride, padding
 CASES = [
@@ -32,6 +35,19 @@ def _layer_and_maps(case: tuple[int, ...]) -> tuple[nn.Conv2d, Tensor]:
     return nn.Conv2d(channels, out_channels, kernel, stride, padding), x.requires_grad_()
 
 
+@pytest.fixture(params=[True, False], ids=["tiles", "registers"])
+def has_tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    monkeypatch.setattr(panorama, "cpu_has_tiles", lambda: request.param)
+    return bool(request.param)
+
+
+def _calls(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str) -> list[object]:
+    calls: list[object] = []
+    ours = getattr(module, name)
+    monkeypatch.setattr(module, name, lambda *given: calls.append(given) or ours(*given))
+    return calls
+
+
 def _run(layer: nn.Conv2d, x: Tensor) -> tuple[Tensor, ...]:
     out = layer(x)
     weights = torch.linspace(-1, 1, out.numel()).view_as(out)
@@ -39,6 +55,7 @@ def _run(layer: nn.Conv2d, x: Tensor) -> tuple[Tensor, ...]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.usefixtures("has_tiles")
 def test_outputs_and_gradients_are_those_of_torch(case: tuple[int, ...]) -> None:
     layer, x = _layer_and_maps(case)
 
@@ -50,7 +67,43 @@ def test_outputs_and_gradients_are_those_of_torch(case: tuple[int, ...]) -> None
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_patches_give_outputs_and_gradients_of_torch(case: tuple[int, ...]) -> None:
+    layer, x = _layer_and_maps(case)
+
+    expected = _run(layer, x)
+    layer.forward = lambda x: convolve_patches(x, layer.weight, layer.bias, layer.stride, layer.padding)
+    found = _run(layer, x)
+
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "width", "stride", "autocast", "expected"),
+    [
+        (4, 2, 1, True, True),
+        (5, 2, 1, True, False),
+        (4, 4, 2, True, True),
+        (4, 4, 1, True, False),
+        (4, 2, 1, False, False),
+    ],
+)
+def test_patches_are_taken_where_places_are_few(
+    monkeypatch: pytest.MonkeyPatch, pictures: int, width: int, stride: int, autocast: bool, expected: bool
+) -> None:
+    calls = _calls(monkeypatch, convolutions, "convolve_patches")
+    layer, x = _layer_and_maps((pictures, 4, width, width, 64, 3, stride, 1))
+
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast), FastConvolutions():
+        out = layer(x)
+
+    assert bool(calls) is expected
+    assert out.is_contiguous(memory_format=torch.channels_last)
+
+
 @pytest.mark.parametrize("case", CASES[:2], ids=str)
+@pytest.mark.usefixtures("has_tiles")
 def test_the_maps_stay_channels_last(case: tuple[int, ...]) -> None:
     layer, x = _layer_and_maps(case)
     with FastConvolutions():
@@ -58,20 +111,32 @@ def test_the_maps_stay_channels_last(case: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "autocast", "expected"), [(4, False, True), (8, False, False), (8, True, True), (9, True, False)]
+    ("width", "autocast", "with_tiles", "with_registers"),
+    [
+        (1, False, True, False),
+        (4, False, True, False),
+        (5, False, False, False),
+        (2, True, True, True),
+        (3, True, True, False),
+        (8, True, True, False),
+        (9, True, False, False),
+    ],
 )
-def test_how_small_depends_on_the_precision(
-    monkeypatch: pytest.MonkeyPatch, width: int, autocast: bool, expected: bool
+def test_how_small_depends_on_precision_and_processor(
+    monkeypatch: pytest.MonkeyPatch,
+    has_tiles: bool,
+    width: int,
+    autocast: bool,
+    with_tiles: bool,
+    with_registers: bool,
 ) -> None:
-    laid: list[Tensor] = []
-    lay = panorama._lay
-    monkeypatch.setattr(panorama, "_lay", lambda x, group, columns: laid.append(x) or lay(x, group, columns))
+    laid = _calls(monkeypatch, panorama, "_lay")
     layer, x = _layer_and_maps((8, 4, width, width, 4, 3, 1, 1))
 
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast), FastConvolutions():
         layer(x)
 
-    assert bool(laid) is expected
+    assert bool(laid) is (with_tiles if has_tiles else with_registers)
 
 
 @pytest.mark.parametrize(
@@ -105,9 +170,7 @@ def test_a_single_map_is_as_it_was() -> None:
 def test_depthwise_gradients_in_bfloat16_are_those_of_float32(
     kernel: int, stride: int, bias: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls: list[object] = []
-    ours = convolutions.convolve_depthwise
-    monkeypatch.setattr(convolutions, "convolve_depthwise", lambda *given: calls.append(given) or ours(*given))
+    calls = _calls(monkeypatch, convolutions, "convolve_depthwise")
     torch.manual_seed(0)
     layer = nn.Conv2d(6, 6, kernel, stride, padding=1, groups=6, bias=bias)
     with torch.no_grad():  # values that bfloat16 holds exactly
