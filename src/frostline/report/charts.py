@@ -136,8 +136,9 @@ def _marks(marks: Sequence[tuple[float, str]]) -> list[str]:
     parts, row, free_from = [], 0, 0.0
     for x, name in marks:
         is_at_end = x + ROOM > WIDTH
-        row = row + 1 if x - ROOM * is_at_end < free_from else 0
-        free_from = x if is_at_end else x + ROOM
+        left = x - ROOM if is_at_end else x
+        row = row + 1 if left < free_from else 0
+        free_from = left + ROOM
         place, anchor = (x - 4, "end") if is_at_end else (x + 4, "start")
         at = f'x="{place:.1f}" y="{TOP + 16 + ROW * row}" text-anchor="{anchor}"'
         parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
