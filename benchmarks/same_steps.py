@@ -64,7 +64,7 @@ SHORT = {
     "cifar10-best": Short("aa39391", "cifar", "--stages block1:2"),
     "cifar10-resnet18-best": Short("c745e8e", "cifar", "--weights {resnet18} --stages all:2@1e-3"),
     "cifar10-resnet18-staged": Short("6a31fb8", "cifar", "--weights {resnet18} --stages head:2@1e-3,all:2@1e-4"),
-    "cifar10-vgg16-bn": Short("9681a6b", "cifar", "--stages all:1"),
+    "cifar10-vgg16-bn": Short("7b06c10", "cifar", "--stages all:1"),
     "faces-vgg16-frozen": Short("2bc14cb", "sign_digits", "--weights {vgg16} --head linear --stages head:3"),
     "faces-vgg16-thawed": Short(
         "a91c799", "sign_digits", "--weights {vgg16} --head linear --lr 1e-4 --momentum 0.9 --stages block4:1"

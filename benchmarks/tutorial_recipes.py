@@ -42,7 +42,8 @@ stands in for the faces.
   (40 epochs on both sides), so their ratios are higher.
 - **Then and now.** Runs of an hour are not repeated for every commit. `benchmarks/same_steps.py`
   ([result](../../benchmarks/results/same_steps.json)) trains recipes shortened, on few pictures, with the code that
-  their figures were measured with and with that of {now}: {same_steps}.
+  their figures were measured with and with that of {now}: {same_steps}. Since then fewer convolutions are laid side by
+  side on processors without AMX, which changes rounding there (ADR 14).
 - **Pictures per second** are those of the last stage's epochs; of a frozen stage they are read from a store, and the
   pass that fills it counts in the seconds alone.
 - **`best` recipes train another network** than the loop beside them, at another size or batch (`cifar10-best`: SmallNet
