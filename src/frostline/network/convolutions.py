@@ -13,7 +13,7 @@ from frostline.network.patches import convolve_patches, has_few_places
 
 
 class FastConvolutions(TorchFunctionMode):
-    """While entered, CPU convolutions over small maps or few places, and depthwise ones, take faster ways in bfloat16.
+    """While entered, CPU convolutions over small maps, over few places, or depthwise (the last two in bf16) are faster.
 
     Their gradients do too, wherever they are computed. Every other call is as it was. Results differ from those without
     by rounding only; which way is taken follows from shapes, precision and the kind of processor, so a run that goes on
