@@ -16,6 +16,9 @@ from frostline.limits import naming_limits
 from frostline.version import __version__
 
 INTERRUPTED, TERMINATED = 130, 143
+PATIENCE = (50_000, 20, 100)
+"""New objects before the youngest are looked through for garbage, and how often that is done before older ones are.
+Python's 700, 10, 10 go through a million objects that the libraries keep for good: a sixth of a short run."""
 ParserError: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 """Base of what the parser raises: typer carries its own copy of click in newer releases."""
 
@@ -48,6 +51,7 @@ class Terminated(SystemExit):
 
 def main() -> None:
     """Run the command line and exit."""
+    gc.set_threshold(*PATIENCE)
     atexit.register(gc.freeze)  # to look through all for garbage once more before the end takes most of a second
     signal.signal(signal.SIGTERM, _terminate)
     try:

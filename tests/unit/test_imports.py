@@ -141,6 +141,22 @@ def test_starting_loads_nothing_heavy(statement):
     assert not loaded.intersection(HEAVY)
 
 
+def test_what_libraries_keep_for_good_is_not_looked_through_for_garbage():
+    code = (
+        "import gc, sys\n"
+        "looks = []\n"
+        "gc.callbacks.append(lambda phase, told: looks.append(told['generation']) if phase == 'stop' else None)\n"
+        "from frostline import cli\n"
+        "sys.argv = ['frostline', 'summary', 'resnet18']\n"
+        "cli.main()\n"
+        "print('LOOKS', looks.count(2), len(gc.get_objects()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    looks, objects = map(int, done.stdout.rpartition("LOOKS")[2].split())
+    assert objects > 100_000  # the libraries are there
+    assert looks == 0
+
+
 def test_public_names():
     assert sorted(frostline.__all__) == [
         "FrostlineError",
