@@ -1,14 +1,16 @@
 """What deserves a look after a training: labels in doubt, worst mistakes, whether more pictures would help."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from frostline.activations.feed import Feed
 from frostline.data.index import Image
 from frostline.data.loader import Request
 from frostline.evaluation.curve import Point, learning_curve
@@ -19,6 +21,7 @@ from frostline.network.pooling import average_pool, channel_axis
 from frostline.network.splitting import split
 from frostline.outcome import Outcome
 from frostline.sealed import Tensors
+from frostline.training.beforehead import open_before_head, where_kept
 from frostline.training.history import History
 from frostline.training.loop import snapshot
 from frostline.training.order import base_requests, train_requests
@@ -71,8 +74,8 @@ def review(task: Task, outcome: Outcome, history: History, start: Tensors) -> di
 def _known(task: Task, start: Tensors) -> _Known | None:
     """Compute or read the activations; None where pictures are too many or too few for what is to be done with them.
 
-    Those of a pretrained network are of it as it was before, and have seen no label; a plan that begins with the head
-    has stored them. A network that began with no knowledge has none but what it learnt from these very labels.
+    Those of a pretrained network are of it as it was before, and have seen no label. A network that began with no
+    knowledge has none but what it learnt from these very labels.
     """
     images, cut = task.train_images() + task.val_images(), task.traced.before("head")
     axis = channel_axis(cut.shapes[-1], task.network.preprocess.input_shape)
@@ -83,11 +86,14 @@ def _known(task: Task, start: Tensors) -> _Known | None:
         is_much or units.total() < FOLDS * classes or min(units.values()) < 2
     ):  # of a single one, no fold knows the class
         return None
+    requests = _shown(task)
     if not _is_pretrained(task):
-        return _Known(images, _activations(task, "off", axis))
-    mode = task.config.feature_cache if any(stage.cut == cut for stage in task.plan) else "off"
+        divided = split(task.traced, cut)
+        feed = open_feed(task, divided, Origin(engine_of(task, divided), "off"), requests)
+        return _Known(images, _activations(task, feed, requests, axis))
     with _as_it_began(task, start):
-        return _Known(images, _activations(task, "disk" if mode == "auto" else mode, axis))
+        feed = open_before_head(task, requests, partial(where_kept, task))
+        return _Known(images, _activations(task, feed, requests, axis))
 
 
 def _is_pretrained(task: Task) -> bool:
@@ -105,16 +111,16 @@ def _as_it_began(task: Task, start: Tensors) -> Iterator[None]:
         module.load_state_dict(best, strict=False)
 
 
-def _activations(task: Task, choice: str, axis: int) -> Tensor:
-    """Average-pooled activations (pictures, channels) before the head, of training and validation pictures.
+def _activations(task: Task, feed: Feed, requests: Sequence[Request], axis: int) -> Tensor:
+    """Average-pooled activations (pictures, channels) before the head.
 
     Args:
         task: the run's.
-        choice: where they are to come from: ram, disk, or off.
+        feed: of what the head takes.
+        requests: of pictures.
         axis: of the channels, the batch not counted.
     """
-    divided, requests, size = split(task.traced, task.traced.before("head")), _shown(task), task.config.batch_size
-    feed = open_feed(task, divided, Origin(engine_of(task, divided), choice), requests)
+    size = task.config.batch_size
     batches = feed.batches([requests[i : i + size] for i in range(0, len(requests), size)])
     return torch.cat([average_pool(values[-1], axis) for values in batches])
 

@@ -1,12 +1,15 @@
 """Rows are addressed by content: what was computed once is not computed again."""
 
 import csv
+import json
 
 import pytest
 from safetensors.torch import save_file
 
 import frostline
+from frostline.activations.engines import TorchEngine
 from frostline.network.build import NetworkSpec, build
+from frostline.training import pricing
 
 CLASSES = ("circle", "square", "stripes")
 
@@ -46,6 +49,48 @@ def test_the_first_run_computes_every_picture_once(tiny_folder):
     run = train(tiny_folder, "first", stages="head:3")
     assert computed(run) == 36
     assert run.metrics["activations"]["rows"] == 36
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """How many pictures the frozen layers were given, but to time them; it grows."""
+    counts, run, time_frozen = [], TorchEngine.run, pricing._time_frozen
+
+    def counted(self, batches):
+        for batch in batches:
+            counts.append(len(batch))
+            yield from run(self, [batch])
+
+    def uncounted(*given):
+        before = len(counts)
+        timed = time_frozen(*given)
+        del counts[before:]
+        return timed
+
+    monkeypatch.setattr(TorchEngine, "run", counted)
+    monkeypatch.setattr(pricing, "_time_frozen", uncounted)
+    return counts
+
+
+@pytest.mark.parametrize(
+    ("mode", "head", "stages"),
+    [
+        ("disk", "linear", "head:2"),
+        ("disk", "multi", "layer4:2@1e-4"),
+        *(
+            pytest.param(mode, head, "layer4:2@1e-4", marks=pytest.mark.slow)
+            for mode, head in (("disk", "linear"), ("disk", "mlp"), ("ram", "linear"))
+        ),
+        pytest.param("disk", "linear", "layer4:1@1e-4, layer3:1@1e-4", marks=pytest.mark.slow),
+    ],
+)
+def test_frozen_layers_see_a_picture_once_for_fit_stage_and_review(tiny_folder, seen, mode, head, stages):
+    """What the head is fitted on, what the stage trains on and what the review looks at share what is frozen."""
+    run = train(tiny_folder, "run", stages=stages, head=head, feature_cache=mode, engine="torch")
+    assert json.loads(run.folder.review.read_text())["examined"] > 0
+    lines = stages.count(",") + 1  # a frost line for each stage
+    tested = run.metrics["counts"]["test"]  # above the last one alone
+    assert sum(seen) == lines * (36 - tested) + tested
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from frostline.activations.compute import Pictures
 from frostline.activations.engines import Engine
@@ -14,6 +14,7 @@ from frostline.activations.store import Store, Values
 from frostline.data.loader import Request
 from frostline.errors import CacheError
 from frostline.hardware import Computer
+from frostline.network.convolutions import FastConvolutions
 
 
 class Feed(Protocol):
@@ -83,6 +84,29 @@ class DirectFeed:
         computed = self.engine.run(batches) if beside else (next(self.engine.run([batch])) for batch in batches)
         for values in computed:
             yield tuple(_arranged(value.to(self.fabric.device)) for value in values)
+
+
+@dataclass(frozen=True, slots=True)
+class ContinuedFeed:
+    """Goes on from what another feed gives, up to a higher cut."""
+
+    below: Feed
+    layers: nn.Module
+    """Those between the two cuts."""
+    fabric: Computer
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the layers below are read, not computed."""
+        return self.below.is_stored
+
+    def batches(self, requests: Sequence[Sequence[Request]]) -> Iterator[Values]:
+        """Give each batch's values."""
+        self.layers.eval()
+        for values in self.below.batches(requests):
+            with torch.no_grad(), self.fabric.autocast(), FastConvolutions():
+                above: Values = self.layers(*values)
+            yield above
 
 
 def _arranged(value: Tensor) -> Tensor:

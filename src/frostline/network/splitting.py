@@ -48,6 +48,15 @@ def split(traced: Traced, cut: Cut) -> Split:
     return Split(cut, prefix, suffix, evaluated)
 
 
+def between(traced: Traced, lower: Cut, upper: Cut) -> fx.GraphModule:
+    """Give the layers between two cuts, as they evaluate; they hold the network's own parameters and buffers.
+
+    They take what crosses the lower cut and give the tuple of tensors that cross the upper one.
+    """
+    graph = _extract(traced.evaluating, inputs=lower.values, outputs=upper.values)
+    return fx.GraphModule(traced.module, graph, "Between")
+
+
 def _matching(evaluating: Flow, training: Flow, values: Sequence[str]) -> list[str]:
     """Names in the training graph of the evaluation graph's nodes, matched by module and operation."""
     wanted = {node.name: key for node, key in keys_of(evaluating).items()}

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,11 +13,14 @@ from frostline.data.index import Image
 from frostline.data.loader import Request
 from frostline.network.heads import DepthHead
 from frostline.network.splitting import split
+from frostline.plan.stages import Stage
+from frostline.training.beforehead import first_has_rows, open_before_head
 from frostline.training.fit import choose_pictures, concatenate, fit_depth_head
 from frostline.training.history import EpochRow
 from frostline.training.order import base_requests, train_requests
+from frostline.training.pricing import price_of
 from frostline.training.scoring import evaluate
-from frostline.training.task import Origin, Task, engine_of, open_feed, stage_requests, test_requests
+from frostline.training.task import Task, stage_requests, test_requests
 
 
 def fit_head(task: Task) -> EpochRow:
@@ -27,10 +31,8 @@ def fit_head(task: Task) -> EpochRow:
     val, images = task.val_images(), task.train_images()
     some = [images[i] for i in choose_pictures(len(images), sum(head.widths) * head.linear.out_features)]
     shown = train_requests(some, task.views, seed=task.config.seed, epoch=0)
-    mode = "disk" if task.config.feature_cache == "auto" else task.config.feature_cache
-    origin = Origin(engine_of(task, divided), mode if task.views.can_be_stored else "off")
-    has_stage = any(stage.cut == divided.cut and stage.size is None for stage in task.plan)
-    feed = open_feed(task, divided, origin, stage_requests(task) if has_stage else shown + test_requests(task, val))
+    requests = stage_requests(task) if first_has_rows(task) else shown + test_requests(task, val)
+    feed = open_before_head(task, requests, partial(_choose, task))
     start = time.perf_counter()
     with task.watch.span("training"):
         train_ND, labels_N = _features(task, feed, some, shown)
@@ -44,6 +46,12 @@ def fit_head(task: Task) -> EpochRow:
     return EpochRow(
         1, 0, train_loss, train_accuracy, val_loss, val_accuracy, 0.0, seconds, len(some) / seconds, feed.is_stored
     )
+
+
+def _choose(task: Task, stage: Stage) -> str:
+    """Where the stage is going to have its rows from."""
+    choice: str = task.fabric.broadcast(price_of(task, stage).choice)  # clocks differ between processes
+    return choice
 
 
 def _features(task: Task, feed: Feed, images: Sequence[Image], requests: Sequence[Request]) -> tuple[Tensor, Tensor]:

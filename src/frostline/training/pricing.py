@@ -77,8 +77,9 @@ def _part(task: Task, split: Split, engine: Engine, requests: Sequence[Request],
 def time_stage(task: Task, split: Split, engine: Engine, stored: Sequence[Request] = ()) -> Timed:
     """Time a stage's parts, once in a run; where rows are stored, what computes them is left out."""
     what = split.cut.name, engine.name, bool(stored)
-    if what in task.timed:
-        return task.timed[what]
+    before = task.timed.get(what) or task.timed.get((*what[:2], False))  # timed with what is left out: as good
+    if before is not None:
+        return before
     rows = _some_rows(task, split, engine, stored)
     values, decode, prefix = (rows, 0.0, 0.0) if rows else _time_frozen(task, engine)
     training = training_graph(split, task.config, task.network.head)
@@ -111,12 +112,20 @@ def _time_frozen(task: Task, engine: Engine) -> tuple[Values, float, float]:
     return tuple(repeated(value, len(pixels)) for value in computed[0]), decode, prefix
 
 
+def are_kept(task: Task, split: Split, engine: Engine, requests: Sequence[Request]) -> bool:
+    """Tell whether all the requested rows are there."""
+    return not _missing(task, split, engine, requests)
+
+
 def _missing(task: Task, split: Split, engine: Engine, requests: Sequence[Request]) -> int:
-    """How many of the requested rows are not on disk yet."""
+    """How many of the requested rows are neither in the store opened last nor on disk."""
     rows = {row_id(request) for request in requests}
-    if not rows or split.is_whole or task.last_store.is_full or task.config.feature_cache in {"ram", "off"}:
+    if not rows or split.is_whole or task.last_store.is_full or task.config.feature_cache == "off":
         return len(rows)
-    if not (store_home(task.cache_dir) / store_key(task, split, engine).digest()).is_dir():
+    key, last = store_key(task, split, engine).digest(), task.last_store
+    is_open = last.store is not None and last.digest == key
+    is_on_disk = task.config.feature_cache != "ram" and (store_home(task.cache_dir) / key).is_dir()
+    if not is_open and not is_on_disk:
         return len(rows)
     with suppress(CacheError):  # the stage will tell
         store = open_store(task, split, Origin(engine, "disk"))

@@ -1,3 +1,6 @@
+from functools import partial
+from itertools import combinations
+
 import pytest
 import torch
 from torch import nn
@@ -8,7 +11,7 @@ from frostline.errors import ModelError
 from frostline.hardware import make_fabric
 from frostline.network.build import NetworkSpec, build
 from frostline.network.cuts import trace_network
-from frostline.network.splitting import apply_prefix, split
+from frostline.network.splitting import apply_prefix, between, split
 
 SHAPE = (3, 8, 8)
 
@@ -256,6 +259,21 @@ def test_tapped_networks_split_at_every_cut(head):
             torch.testing.assert_close(divided.evaluating.eval()(*divided.prefix(x)), wanted)
     assert max(crossing) == taps  # above the head, all taps are alive
     assert (taps > 1) == (head == "multi")
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, "tapped"])
+def test_layers_between_two_cuts_lead_from_one_to_the_other(name):
+    tapped = partial(_built, "resnet18", head="multi", image_size=32, width=0.05)
+    module, traced, shape = (NETWORKS | {"tapped": tapped})[name]()
+    stir_norms(module)
+    x = pictures(3, shape)
+    with torch.no_grad():
+        crossing = {cut: split(traced, cut).prefix(x) for cut in traced.cuts}
+        for lower, upper in combinations(traced.cuts, 2):
+            layers = between(traced, lower, upper).eval()
+            found = layers(*(value.clone() for value in crossing[lower]))  # an in-place ReLU may come first
+            message = f"{lower.name} to {upper.name}: ".__add__
+            torch.testing.assert_close(found, crossing[upper], msg=message)
 
 
 def test_apply_prefix_normalises_and_keeps_no_gradients():
