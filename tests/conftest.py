@@ -1,6 +1,7 @@
 """Shared by all tests: an empty home for the cache, an empty working folder, no network, made-up pictures."""
 
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -23,12 +24,17 @@ MakeShapes = Callable[..., list[Path]]
 
 
 @pytest.fixture(autouse=True)
-def _apart(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _apart(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     """Give each test a working folder, a cache and random numbers of its own, and one thread: results are the same."""
-    monkeypatch.setenv("FROSTLINE_CACHE", str(tmp_path_factory.mktemp("cache")))
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("FROSTLINE_CACHE", str(cache))
     monkeypatch.chdir(tmp_path)
     torch.set_num_threads(1)
     torch.manual_seed(0)
+    yield
+    shutil.rmtree(cache, ignore_errors=True)  # the caches of all tests together fill gigabytes
 
 
 @pytest.fixture(autouse=True, scope="session")
