@@ -24,9 +24,7 @@ MakeShapes = Callable[..., list[Path]]
 
 
 @pytest.fixture(autouse=True)
-def _apart(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
+def _apart(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Give each test a working folder, a cache and random numbers of its own, and one thread: results are the same."""
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("FROSTLINE_CACHE", str(cache))

@@ -1,8 +1,8 @@
 """`--budget`: choose network, views, depth of the thaw and epochs so that a whole run takes about as long as it may.
 
 Trainings are offered in a fixed order, from what gives most to what costs least: a deep thaw, shallower ones, a head on
-many stored views, a head on few. Offers are sketched from a few timings; the first whose sketch fits is priced as every
-plan is, and taken if it still fits. Validation then chooses among its epochs, the fitted head's included, so that a
+many stored views, a head on few. Offers are sketched from a few timings; those that might fit are priced as every plan
+is, and the first that does is taken. Validation then chooses among its epochs, the fitted head's included, so that a
 thaw that does not help costs time alone. Networks are tried from the most accurate one at hand; one is taken where
 there is time for a thaw or several crops, the default one in any case.
 """
@@ -35,22 +35,35 @@ LEAST_TO_TRY = 60.0
 """Seconds of a budget below which only the default network is tried."""
 SHARED = {"head": "multi", "test_views": "flip"}
 """Settings of every offer on pretrained weights."""
-THAW = {"augment": "flip", "label_smoothing": 0.1, "mixup": 0.2, "ema": 0.98, "layer_decay": 0.9}
-"""Further settings of those that thaw, which are the recipe faces-best's."""
+THAW = {
+    "augment": "flip",
+    "label_smoothing": 0.1,
+    "mixup": 0.2,
+    "ema": 0.98,
+    "layer_decay": 0.9,
+    "schedule": "cosine:1",
+}
+"""Further settings of those that thaw: the recipe faces-best's, and an epoch in which the rate rises."""
 THAW_RATE = 1e-3
 SHARES = (0.6, 0.3, 0.15)
 """Shares of the network's multiply-accumulates that a thaw may train."""
-EPOCHS = range(12, 3, -1)
+EPOCHS = range(40, 3, -1)
 """Thawed epochs to offer, most first."""
+HEAD_EPOCHS = 2
+"""Before a thaw, of a head that is not fitted."""
 SCRATCH_EPOCHS = (200, 150, 100, 75, 50, 40, 30, 20, 15, 10, 7, 5, 3, 2, 1)
 FEW_VIEWS = ("flip", "none")
 VIEWS = ("crops:8", "crops:4", *FEW_VIEWS)
 USED = 0.9
 """Share of the budget to plan with, for prices are not exact."""
+SLACK = 1.3
+"""Sketches up to so many times what is left are priced: they know no engine, and nothing of how a part's layers run."""
 END_SECONDS = 4.0
 """For what comes after the last evaluation: figures, files, the end of the process."""
 FIT_SECONDS = 2.0
 """For the logistic regression from which a head starts."""
+STEP_PASSES = 3
+"""Of a training step, one forward and two backward."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +149,18 @@ def within_budget(task: Task, elapsed: float, *, must: bool = True) -> Task | No
     task.reporter.say(f"budget {task.config.budget}: --model {model} {chosen}, about {whole:.0f} s in all")
     if whole > budget:
         task.reporter.warn(f"nothing fits in {task.config.budget}; this takes least")
-    more = _first_that_fits(offers, 2 * USED * budget - elapsed)
+    dearer = chosen.seconds / next(offer.seconds for offer in offers if offer.settings == chosen.settings)
+    more = _first_that_fits(offers, (2 * USED * budget - elapsed) / dearer)
     if more.settings != chosen.settings:
         task.reporter.say(f"twice the budget would buy {more}")
     return replace(_offered(task, chosen), deadline=start + budget - END_SECONDS - _evaluation(task, speeds))
 
 
 def _choose(task: Task, offers: Sequence[Offer], deadline: float, speeds: Speeds) -> Offer:
-    """Price those whose sketch fits, until one does; the last offer takes least."""
+    """Price those that might fit, until one does; the last offer takes least."""
     for offer in offers:
-        if time.monotonic() + offer.seconds <= deadline or offer is offers[-1]:
-            offer = replace(offer, seconds=_price(_offered(task, offer), speeds))
+        if offer.seconds <= SLACK * (deadline - time.monotonic()) or offer is offers[-1]:
+            offer = replace(offer, seconds=_price(_offered(task, offer), offer, speeds))
             if time.monotonic() + offer.seconds <= deadline:
                 break
     return offer
@@ -167,9 +181,10 @@ def _all_offers(task: Task) -> Iterator[Offer]:
     if task.config.weights == "none":
         yield from (Offer({"stages": f"all:{epochs}"}, 1.0) for epochs in SCRATCH_EPOCHS)
         return
+    start = "" if task.fits_head else f"head:{HEAD_EPOCHS}, "
     for part, share in _thaws(task).items():
         for epochs in EPOCHS:
-            yield Offer({**THAW, "stages": f"head:2, {part}:{epochs}@{THAW_RATE:g}"}, share)
+            yield Offer({**THAW, "stages": f"{start}{part}:{epochs}@{THAW_RATE:g}"}, share)
     yield from (Offer({"augment": views, "stages": "head:10"}, 0.0) for views in VIEWS)
 
 
@@ -204,24 +219,27 @@ def _sketch(task: Task, offer: Offer, speeds: Speeds) -> float:
     """Estimate the rest of a run, as if work were spread over a network as its multiply-accumulates are."""
     offered = _offered(task, offer)
     train, val = len(task.train_images()), len(task.val_images()) * len(TEST_VIEWS[offered.config.test_views])
-    total = _after_stages(offered, speeds)
+    total = _beside_stages(offered, offer, speeds)
     for stage in offered.plan:
         share = 0.0 if stage.part == "head" else offer.share
         frozen = speeds.decode + (1 - share) * speeds.forward
         step = max(speeds.head, share * speeds.whole)
         shown = stage.epochs * (train + val)
         stored = len(offered.views.names) * train + val if offered.views.can_be_stored and share < 1 else shown
-        total += min(stored, shown) * frozen + stage.epochs * step * (train + val / 3)
+        total += min(stored, shown) * frozen + stage.epochs * step * (train + val / STEP_PASSES)
     return total
 
 
-def _price(task: Task, speeds: Speeds) -> float:
+def _price(task: Task, offer: Offer, speeds: Speeds) -> float:
     """Price the rest of a run as the command `plan` does."""
-    return _after_stages(task, speeds) + sum(price_of(task, stage).seconds for stage in task.plan)
+    return _beside_stages(task, offer, speeds) + sum(price_of(task, stage).seconds for stage in task.plan)
 
 
-def _after_stages(task: Task, speeds: Speeds) -> float:
-    return END_SECONDS + _evaluation(task, speeds) + (FIT_SECONDS if task.fits_head else 0.0)
+def _beside_stages(task: Task, offer: Offer, speeds: Speeds) -> float:
+    """Seconds of the head's fit, of measuring and of the end; a thaw's layers run once for the fit (ADR 24)."""
+    shown = len(task.train_images()) + len(task.val_images())
+    fit = FIT_SECONDS + shown * offer.share * speeds.whole / STEP_PASSES if task.fits_head else 0.0
+    return END_SECONDS + _evaluation(task, speeds) + fit
 
 
 def _evaluation(task: Task, speeds: Speeds) -> float:

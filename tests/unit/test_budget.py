@@ -55,9 +55,7 @@ def prepared(data, **settings):
 def untimed(monkeypatch):
     """Prices are what sketches say."""
     monkeypatch.setattr(budget, "_time", lambda _: SPEEDS)
-    monkeypatch.setattr(
-        budget, "_price", lambda task, _: budget._sketch(task, budget.Offer({}, share_of(task)), SPEEDS)
-    )
+    monkeypatch.setattr(budget, "_price", budget._sketch)
 
 
 def share_of(task):
@@ -76,8 +74,8 @@ def test_more_time_buys_more(tiny_folder, untimed):
         task, _ = chosen(tiny_folder, seconds)
         plans.append((task.config.augment, *(stage.part for stage in task.plan), task.plan[-1].epochs))
     assert plans[0] == ("none", "head", 10)
-    assert plans[-1][:2] == ("flip", "head")
-    assert plans[-1][-1] == EPOCHS[0]
+    thaw, *_ = budget._thaws(task)
+    assert plans[-1] == ("flip", thaw, EPOCHS[0])
     work = [work_of(task) for task in (chosen(tiny_folder, seconds)[0] for seconds in ("0.01s", "8s", "1h"))]
     assert work == sorted(work)
     assert len(set(plans)) >= 4
@@ -164,6 +162,32 @@ def test_what_the_user_sets_stays(tiny_folder, untimed):
     assert task.views.names == ("crop-0", "crop-1")
 
 
+@pytest.mark.parametrize(("head", "starts"), [("multi", "layer"), ("mlp", "head:2, layer")])
+def test_a_head_that_is_not_fitted_trains_before_the_thaw(tiny_folder, untimed, head, starts):
+    task, _ = chosen(tiny_folder, "1h", head=head)
+    assert task.config.stages.startswith(starts)
+
+
+@pytest.mark.parametrize(("times", "thaws"), [(0.9, True), (1.0, False)])
+def test_a_price_corrects_a_sketch_that_is_too_dear(tiny_folder, untimed, monkeypatch, times, thaws):
+    """The least thaw's sketch is just above what may be spent, and its price below that."""
+    task, _ = prepared(tiny_folder, budget="1h")
+    least = min(budget._sketch(task, offer, SPEEDS) for offer in budget._all_offers(task) if offer.share)
+    monkeypatch.setattr(budget, "_price", lambda *args: times * budget._sketch(*args))
+    task, told = chosen(tiny_folder, f"{0.95 * least / budget.USED}s")
+    assert (task.plan[-1].part != "head") is thaws
+    assert told.warnings == []
+
+
+def test_what_more_would_buy_is_told_by_prices(tiny_folder, untimed, monkeypatch):
+    """Where prices are half of the sketches, twice the budget buys what four times it would by the sketches."""
+    monkeypatch.setattr(budget, "_price", lambda *args: 0.5 * budget._sketch(*args))
+    _, told = chosen(tiny_folder, "5s")
+    monkeypatch.setattr(budget, "_price", budget._sketch)
+    _, plain = chosen(tiny_folder, "10s")
+    assert told.lines[1] == plain.lines[1]
+
+
 def test_without_weights_all_layers_train(tiny_folder, untimed):
     short, _ = chosen(tiny_folder, "10s", weights="none")
     long, _ = chosen(tiny_folder, "1h", weights="none")
@@ -194,7 +218,7 @@ def test_the_real_thing_is_timed_priced_and_trained(tiny_folder, tmp_path, given
     assert told.lines[0].startswith(f"budget {told_as}: ")
     saved = make_config(**api.read_yaml(run.folder.config))
     assert saved.budget is None
-    assert saved.stages.startswith("head:")
+    assert saved.stages
     assert f"--stages {saved.stages}, about " in told.lines[0].replace("'", "")
     assert (saved.head, saved.test_views) == ("multi", "flip")
 
