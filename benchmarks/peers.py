@@ -6,12 +6,14 @@
 
 `speed` trains every layer of ResNet-18 at 224 pixels in batches of 32, on random crops, and compares the pictures a
 second of the last of two epochs. `budget` gives each system a wall clock for its whole process: frostline by --budget,
-the others as many epochs as fit, told from runs of one and of two epochs; it compares the accuracies that come out.
-DATA is a folder with train/ and val/. A peer's accuracy is that of its last epoch, frostline's that of its best one:
-each system's own way to end, both on the validation part.
+the others as many epochs as fit, at least one, told from runs of one and of two epochs; it compares the accuracies.
+DATA is a folder with train/ and val/, or one of class folders, of which every fifth picture is then for validation. A
+peer's accuracy is that of its last epoch, frostline's that of its best one (its last one's is told too): each system's
+own way to end, all on the validation part.
 """
 
 import argparse
+import csv
 import json
 import shutil
 import tempfile
@@ -38,7 +40,20 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, nargs="+", default=[30, 60, 300])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
+        options.data = with_split(options.data, Path(folder))
         (speed if options.what == "speed" else budget)(options, Path(folder))
+
+
+def with_split(data: Path, home: Path) -> Path:
+    """Give a folder that has train/ and val/ itself, another's pictures copied into two such parts."""
+    if (data / "train").is_dir():
+        return data
+    for folder in (folder for folder in sorted(data.iterdir()) if folder.is_dir()):
+        for number, picture in enumerate(sorted(folder.iterdir())):
+            part = home / data.name / ("train" if number % 5 else "val") / folder.name
+            part.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(picture, part / picture.name)
+    return home / data.name
 
 
 def speed(options: argparse.Namespace, home: Path) -> None:
@@ -95,7 +110,10 @@ def our_budget(options: argparse.Namespace, home: Path, seconds: int, seed: int)
     flags = ["--budget", f"{seconds}s", "--weights", str(options.lite0), "--seed", str(seed)]
     run, taken = train(options.data, home, *flags)
     metrics = json.loads((run / "metrics.json").read_text())
-    return {"accuracy": metrics["val"]["accuracy"], "seconds": taken}
+    *_, last = csv.DictReader((run / "results.csv").read_text().splitlines())
+    chosen = ", ".join(f"{stage['part']}:{stage['epochs']}" for stage in metrics["plan"])
+    facts = {"stages": chosen, "best": metrics["best"]["epoch"], "last_accuracy": float(last["val_accuracy"])}
+    return {"accuracy": metrics["val"]["accuracy"], "seconds": taken, **facts}
 
 
 def clock_peer(options: argparse.Namespace, name: str, flags: list[str]) -> tuple[float, float]:

@@ -1,10 +1,11 @@
 """`--budget`: choose network, views, depth of the thaw and epochs so that a whole run takes about as long as it may.
 
 Trainings are offered in a fixed order, from what gives most to what costs least: a deep thaw, shallower ones, a head on
-many stored views, a head on few. Offers are sketched from a few timings; those that might fit are priced as every plan
-is, and the first that does is taken. Validation then chooses among its epochs, the fitted head's included, so that a
-thaw that does not help costs time alone. Networks are tried from the most accurate one at hand; one is taken where
-there is time for a thaw or several crops, the default one in any case.
+many stored views, a head on few; of one kind, from most epochs to fewest. All are sketched from a few timings. A kind
+whose shortest might fit is priced as every plan is, and the first that fits by its price is taken. Validation then
+chooses among its epochs, the fitted head's included, so that a thaw that does not help costs time alone. Networks are
+tried from the most accurate one at hand; one is taken where there is time for a thaw or several crops, the default one
+in any case.
 """
 
 import shlex
@@ -57,7 +58,7 @@ VIEWS = ("crops:8", "crops:4", *FEW_VIEWS)
 USED = 0.9
 """Share of the budget to plan with, for prices are not exact."""
 SLACK = 1.3
-"""Sketches up to so many times what is left are priced: they know no engine, and nothing of how a part's layers run."""
+"""Kinds whose shortest takes up to so many times what is left, by its sketch, are priced: sketches are rough."""
 END_SECONDS = 4.0
 """For what comes after the last evaluation: figures, files, the end of the process."""
 FIT_SECONDS = 2.0
@@ -139,8 +140,9 @@ def within_budget(task: Task, elapsed: float, *, must: bool = True) -> Task | No
     assert task.config.budget is not None
     budget, start = parse_seconds(task.config.budget), time.monotonic() - elapsed
     speeds = _time(task)
-    offers = [replace(offer, seconds=_sketch(task, offer, speeds)) for offer in _offers(task)]
-    chosen = task.fabric.broadcast(_choose(task, offers, start + USED * budget, speeds))  # clocks differ
+    kinds = [[replace(offer, seconds=_sketch(task, offer, speeds)) for offer in kind] for kind in _offers(task)]
+    offers = list(chain.from_iterable(kinds))
+    chosen = task.fabric.broadcast(_choose(task, kinds, start + USED * budget, speeds))  # clocks differ
     whole = time.monotonic() - start + chosen.seconds
     model = task.config.model
     if not must and (whole > budget or chosen.is_poor):
@@ -156,36 +158,39 @@ def within_budget(task: Task, elapsed: float, *, must: bool = True) -> Task | No
     return replace(_offered(task, chosen), deadline=start + budget - END_SECONDS - _evaluation(task, speeds))
 
 
-def _choose(task: Task, offers: Sequence[Offer], deadline: float, speeds: Speeds) -> Offer:
-    """Price those that might fit, until one does; the last offer takes least."""
-    for offer in offers:
-        if offer.seconds <= SLACK * (deadline - time.monotonic()) or offer is offers[-1]:
-            offer = replace(offer, seconds=_price(_offered(task, offer), offer, speeds))
-            if time.monotonic() + offer.seconds <= deadline:
-                break
-    return offer
+def _choose(task: Task, kinds: Sequence[Sequence[Offer]], deadline: float, speeds: Speeds) -> Offer:
+    """Price those of kinds that might fit, until one does; the last offer takes least."""
+    for kind in kinds:
+        if kind[-1].seconds <= SLACK * (deadline - time.monotonic()) or kind is kinds[-1]:
+            for offer in kind:
+                priced = replace(offer, seconds=_price(_offered(task, offer), offer, speeds))
+                if time.monotonic() + priced.seconds <= deadline:
+                    return priced
+    return priced
 
 
 def _first_that_fits(offers: Sequence[Offer], seconds: float) -> Offer:
     return next((offer for offer in offers if offer.seconds <= seconds), offers[-1])
 
 
-def _offers(task: Task) -> Iterator[Offer]:
-    """What to try, best first; what the user set is left out."""
-    for offer in _all_offers(task):
-        left = {n: value for n, value in offer.settings.items() if n not in task.config.model_fields_set}
-        yield replace(offer, settings=left)
+def _offers(task: Task) -> Iterator[list[Offer]]:
+    """What to try, best first, in kinds that differ in epochs alone; what the user set is left out."""
+    for kind in _all_offers(task):
+        yield [replace(offer, settings=_left_open(task, offer)) for offer in kind]
 
 
-def _all_offers(task: Task) -> Iterator[Offer]:
+def _left_open(task: Task, offer: Offer) -> dict[str, Any]:
+    return {name: value for name, value in offer.settings.items() if name not in task.config.model_fields_set}
+
+
+def _all_offers(task: Task) -> Iterator[list[Offer]]:
     if task.config.weights == "none":
-        yield from (Offer({"stages": f"all:{epochs}"}, 1.0) for epochs in SCRATCH_EPOCHS)
+        yield [Offer({"stages": f"all:{epochs}"}, 1.0) for epochs in SCRATCH_EPOCHS]
         return
     start = "" if task.fits_head else f"head:{HEAD_EPOCHS}, "
     for part, share in _thaws(task).items():
-        for epochs in EPOCHS:
-            yield Offer({**THAW, "stages": f"{start}{part}:{epochs}@{THAW_RATE:g}"}, share)
-    yield from (Offer({"augment": views, "stages": "head:10"}, 0.0) for views in VIEWS)
+        yield [Offer({**THAW, "stages": f"{start}{part}:{epochs}@{THAW_RATE:g}"}, share) for epochs in EPOCHS]
+    yield from ([Offer({"augment": views, "stages": "head:10"}, 0.0)] for views in VIEWS)
 
 
 def _thaws(task: Task) -> dict[str, float]:

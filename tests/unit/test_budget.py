@@ -172,7 +172,8 @@ def test_a_head_that_is_not_fitted_trains_before_the_thaw(tiny_folder, untimed, 
 def test_a_price_corrects_a_sketch_that_is_too_dear(tiny_folder, untimed, monkeypatch, times, thaws):
     """The least thaw's sketch is just above what may be spent, and its price below that."""
     task, _ = prepared(tiny_folder, budget="1h")
-    least = min(budget._sketch(task, offer, SPEEDS) for offer in budget._all_offers(task) if offer.share)
+    kinds = list(budget._all_offers(task))
+    least = min(budget._sketch(task, kind[-1], SPEEDS) for kind in kinds if kind[-1].share)
     monkeypatch.setattr(budget, "_price", lambda *args: times * budget._sketch(*args))
     task, told = chosen(tiny_folder, f"{0.95 * least / budget.USED}s")
     assert (task.plan[-1].part != "head") is thaws
