@@ -24,7 +24,6 @@ PHRASES = (
     (r"^second run, another head \(`mlp`\), whole process$", "再次运行，换一个分类头（`mlp`），整个进程"),
     (r"^`frostline predict` of one picture, whole process$", "`frostline predict` 一张图片，整个进程"),
     (r"ants and bees, ", "蚂蚁与蜜蜂，"),
-    (r", hymenoptera$", "，蚂蚁与蜜蜂"),
     (r"hand signs, ", "手势数字，"),
     (r", one view", "，一个视图"),
     (r", two views, 3 seeds", "，两个视图，3 个种子"),
