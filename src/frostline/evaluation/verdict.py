@@ -37,7 +37,8 @@ def verdict(
     found: list[dict[str, Any]] = []
     if history.best is not None:
         best, last = history.epochs[history.best], history.epochs[-1]
-        found.append(_fit(last.train_accuracy, best.val_accuracy, is_last=best is last))
+        train = max(best.train_accuracy, last.train_accuracy)
+        found.append(_fit(train, best.val_accuracy, is_last=best is last))
     if count and issues / count > MANY_ISSUES:
         found.append({"code": "labels", "issues": issues, "count": count})
     if len(curve) > 1:
@@ -59,7 +60,8 @@ def _fit(train: float, val: float, *, is_last: bool) -> dict[str, Any]:
     """Overfitting, underfitting or neither.
 
     Args:
-        train: of the last epoch, while it trained: with augmentation and mixing it says less than could be.
+        train: of the last epoch or the best, whichever is higher; while they trained, with augmentation and mixing, it
+            says less than could be.
         val: of the best.
         is_last: the best is the last.
     """

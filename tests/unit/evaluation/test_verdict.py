@@ -25,6 +25,7 @@ def codes(accuracies, curve=(), measured=2000, interval=(0.9, 0.95), issues=0, c
         ([(0.95, 0.94)], "fits"),
         ([(0.5, 0.5), (0.6, 0.62)], "still_learning"),
         ([(0.6, 0.62), (0.64, 0.6)], "underfits"),
+        ([(1.0, 0.9), (0.88, 0.85)], "overfits"),
     ],
 )
 def test_training_beside_validation(accuracies, code):
