@@ -161,11 +161,12 @@ def within_budget(task: Task, elapsed: float, *, must: bool = True) -> Task | No
 def _choose(task: Task, kinds: Sequence[Sequence[Offer]], deadline: float, speeds: Speeds) -> Offer:
     """Price those of kinds that might fit, until one does; the last offer takes least."""
     for kind in kinds:
-        if kind[-1].seconds <= SLACK * (deadline - time.monotonic()) or kind is kinds[-1]:
-            for offer in kind:
-                priced = replace(offer, seconds=_price(_offered(task, offer), offer, speeds))
-                if time.monotonic() + priced.seconds <= deadline:
-                    return priced
+        if kind[-1].seconds > SLACK * (deadline - time.monotonic()) and kind is not kinds[-1]:
+            continue
+        for offer in kind:
+            priced = replace(offer, seconds=_price(_offered(task, offer), offer, speeds))
+            if time.monotonic() + priced.seconds <= deadline:
+                return priced
     return priced
 
 
