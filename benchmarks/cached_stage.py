@@ -38,7 +38,7 @@ def main() -> None:
         ]
         cases[model] = summary(model, rounds)
         print(model, {name: value for name, value in cases[model].items() if name != "rounds"}, flush=True)
-    measure.write("cached_stage", {"n": options.rounds, "cases": cases})
+    measure.write(measure.by_processor("cached_stage"), {"n": options.rounds, "cases": cases})
 
 
 def one_run(data: Path, model: str, weights: Path, engine: str, mode: str) -> dict[str, Any]:

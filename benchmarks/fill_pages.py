@@ -111,7 +111,7 @@ def _across_networks() -> str:
 
 
 def _same_network() -> str:
-    result = _read("from_scratch")
+    result = _read("with_amx/from_scratch_vgg16_bn")
     return f"{result['times_faster']:.1f}" if result else NOTHING
 
 

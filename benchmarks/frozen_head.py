@@ -33,7 +33,7 @@ def main() -> None:
     seconds = measure.median([one["seconds"] for one in ours])
     loop_seconds = measure.median([one["seconds_25_epochs"] for one in theirs])
     measure.write(
-        f"frozen_head_{options.model}",
+        measure.by_processor(f"frozen_head_{options.model}"),
         {
             "what": f"hymenoptera, {options.model}, head:{EPOCHS}, whole process",
             "n": options.rounds,

@@ -82,6 +82,11 @@ def machine() -> dict[str, Any]:
     }
 
 
+def by_processor(name: str) -> str:
+    """Name a result that depends on whether the processor multiplies bfloat16 matrices in tiles (AMX)."""
+    return f"{'with' if machine()['amx_bf16'] else 'without'}_amx/{name}"
+
+
 def _cpuinfo() -> list[str]:
     path = Path("/proc/cpuinfo")
     return path.read_text().splitlines() if path.is_file() else []

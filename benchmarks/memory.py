@@ -27,7 +27,7 @@ def main() -> None:
         done = measure.frostline("train", str(options.data), *PLAN, *where, cache=Path(folder) / "cache")
         metrics = json.loads((out / "metrics.json").read_text())
     measure.write(
-        "memory",
+        measure.by_processor("memory"),
         {
             "what": "50,000 pictures at 32 pixels, activations on disk",
             "counts": metrics["counts"],

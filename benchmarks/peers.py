@@ -68,7 +68,8 @@ def speed(options: argparse.Namespace, home: Path) -> None:
         print(one, flush=True)
     medians = {name: measure.median([one[name] for one in rounds]) for name in rounds[0]}
     times = {name: measure.median([one["frostline"] / one[name] for one in rounds]) for name in ALL_LAYERS}
-    measure.write("peers_speed", {"n": options.rounds, "images_per_second": medians, "times": times, "rounds": rounds})
+    facts = {"n": options.rounds, "images_per_second": medians, "times": times, "rounds": rounds}
+    measure.write(measure.by_processor("peers_speed"), facts)
 
 
 def our_speed(options: argparse.Namespace, home: Path) -> float:
@@ -101,7 +102,7 @@ def budget(options: argparse.Namespace, home: Path) -> None:
         for seconds in options.seconds
     }
     facts = {"data": options.data.name, "n": options.rounds, "median_accuracy": table, "runs": cases}
-    measure.write(f"peers_budget/{options.data.name}", facts)
+    measure.write(measure.by_processor(f"peers_budget/{options.data.name}"), facts)
 
 
 def our_budget(options: argparse.Namespace, home: Path, seconds: int, seed: int) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def main() -> None:
         rounds = [one_round(home, number, options.model, options.count) for number in range(options.rounds)]
     medians = {name: measure.median([one[name] for one in rounds]) for name in rounds[0]}
     measure.write(
-        "predict_folder",
+        measure.by_processor("predict_folder"),
         {
             "what": f"{options.count} pictures of {options.data.name}, {options.model} at 224 pixels",
             "n": options.rounds,

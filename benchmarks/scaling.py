@@ -49,7 +49,9 @@ def main() -> None:
         runs[setting] = one_run(options.data, setting)
         print(setting, runs[setting], flush=True)
     lines = {axis: line([(amount(axis, s), runs[s]["seconds"]) for s in settings]) for axis, settings in AXES.items()}
-    measure.write("scaling", {"lines": lines, "runs": [{**asdict(s), **run} for s, run in runs.items()]})
+    measure.write(
+        measure.by_processor("scaling"), {"lines": lines, "runs": [{**asdict(s), **run} for s, run in runs.items()]}
+    )
     draw(options.plot, runs, lines)
 
 

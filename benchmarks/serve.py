@@ -47,7 +47,6 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="of each load")
     parser.add_argument("--soak", type=float, default=600.0, help="seconds")
     parser.add_argument("--rounds", type=int, default=3, help="of the loads")
-    parser.add_argument("--name", default="serve", help="of the result")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
@@ -66,7 +65,7 @@ def main() -> None:
         "soak": soaked,
         "rounds": rounds,
     }
-    measure.write(options.name, facts)
+    measure.write(measure.by_processor("serve"), facts)
 
 
 def most(loads: dict[str, dict[str, Any]]) -> float:

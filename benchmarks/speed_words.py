@@ -13,9 +13,9 @@ PHRASES = (
     (r"^`([^`]+)` of (\w+), cached$", r"\2 的 `\1`，读取特征"),
     (r"^seconds that `([^`]+)` of (\w+) took over its price$", r"\2 的 `\1` 实际秒数与报价之比"),
     (r"^the pass, (\w+) at (\d+) pixels$", r"计算特征，\1，\2 像素"),
-    (r"^VGG-16 with BatchNorm at 32 pixels, from scratch$", "带 BatchNorm 的 VGG-16，32 像素，从头训练"),
+    (r"^VGG-16 with BatchNorm, at 32 pixels, from scratch$", "带 BatchNorm 的 VGG-16，32 像素，从头训练"),
+    (r"^SmallNet, 1.25 times as wide, at 32 pixels, from scratch$", "SmallNet，宽 1.25 倍，32 像素，从头训练"),
     (r"^ResNet-18 at 224 pixels, every layer trains", "ResNet-18，224 像素，训练全部层"),
-    (r", a processor without AMX$", "，没有 AMX 的处理器"),
     (r"^1,000 pictures predicted from a folder, over the pass$", "对文件夹里的 1,000 张图片做预测，与计算特征之比"),
     (
         r"^([\d,]+) pictures at (\d+) pixels, head, store on disk: largest process$",

@@ -25,7 +25,9 @@ def main() -> None:
         rounds = [one_round(Path(folder), options.data) for _ in range(options.rounds)]
     names = [name for name, value in rounds[0].items() if isinstance(value, float)]
     medians = {name: measure.median([one[name] for one in rounds]) for name in names}
-    measure.write("whole_commands", {"n": options.rounds, "median_seconds": medians, "rounds": rounds})
+    measure.write(
+        measure.by_processor("whole_commands"), {"n": options.rounds, "median_seconds": medians, "rounds": rounds}
+    )
 
 
 def one_round(home: Path, data: Path) -> dict[str, Any]:
