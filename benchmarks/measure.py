@@ -67,29 +67,37 @@ def epoch_speeds(run: Path) -> list[float]:
 
 def machine() -> dict[str, Any]:
     """Processor, cores, memory and versions."""
-    cpu = next(
-        (line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")), platform.processor()
-    )
-    flags = next((line for line in _cpuinfo() if line.startswith("flags")), "")
+    facts = _cpu_facts()
     packages = ("frostline", "torch", "torchvision", "timm", "lightning-fabric", "pillow")
     return {
-        "cpu": cpu,
+        "cpu": _cpu_name(facts),
         "cores": os.cpu_count(),
-        "amx_bf16": " amx_bf16" in flags,
+        "amx_bf16": "amx_bf16" in facts.get("flags", "").split(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in packages},
     }
 
 
+def _cpu_name(facts: dict[str, str]) -> str:
+    """Name the processor, with its family and model where they are told: rented machines name only the brand."""
+    name = facts.get("model name", platform.processor())
+    if {"cpu family", "model"} <= facts.keys():
+        return f"{name} (family {facts['cpu family']}, model {facts['model']})"
+    return name
+
+
+def _cpu_facts() -> dict[str, str]:
+    """What Linux tells of the first core, by its names."""
+    path = Path("/proc/cpuinfo")
+    first = path.read_text().partition("\n\n")[0] if path.is_file() else ""
+    pairs = [line.partition(":") for line in first.splitlines()]
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
 def by_processor(name: str) -> str:
     """Name a result that depends on whether the processor multiplies bfloat16 matrices in tiles (AMX)."""
     return f"{'with' if machine()['amx_bf16'] else 'without'}_amx/{name}"
-
-
-def _cpuinfo() -> list[str]:
-    path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.is_file() else []
 
 
 def median(values: Sequence[float]) -> float:

@@ -59,8 +59,8 @@ class Trained:
 
 
 SHORT = {
-    "fashion-best": Short("bc2c13f", "fashion", "--stages block1:2"),
-    "fashion-vgg11": Short("5cb1973", "fashion", "--stages all:1"),
+    "fashion-best": Short("988311a", "fashion", "--stages block1:2"),
+    "fashion-vgg11": Short("988311a", "fashion", "--stages all:1"),
     "cifar10-best": Short("aa39391", "cifar", "--stages block1:2"),
     "cifar10-resnet18-best": Short("c745e8e", "cifar", "--weights {resnet18} --stages all:2@1e-3"),
     "cifar10-resnet18-staged": Short("6a31fb8", "cifar", "--weights {resnet18} --stages head:2@1e-3,all:2@1e-4"),

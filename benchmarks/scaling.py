@@ -116,11 +116,11 @@ def draw(path: Path, runs: dict[Setting, dict[str, Any]], lines: dict[str, dict[
         fitted = lines[axis]
         each = f"{1000 * fitted['seconds_each']:.3g} ms each, {fitted['start_seconds']:.0f} s before"
         above.plot(amounts, fitted["start_seconds"] + fitted["seconds_each"] * amounts, color="0.6", label=each)
-        above.plot(amounts, [runs[setting]["seconds"] for setting in settings], "o", color="tab:blue")
+        above.plot(amounts, [runs[setting]["seconds"] for setting in settings], "o", color="tab:blue", clip_on=False)
         above.set(ylabel="seconds", ylim=(0, None), xlim=(0, None))
         above.legend(frameon=False)
         peaks = [runs[setting]["peak_bytes_largest_process"] / 1e9 for setting in settings]
-        below.plot(amounts, peaks, "o-", color="tab:orange")
+        below.plot(amounts, peaks, "o-", color="tab:orange", clip_on=False)
         below.set(xlabel=LABELS[axis], ylabel="peak memory, GB", ylim=(0, None), xlim=(0, None))
         for panel in (above, below):
             panel.spines[["top", "right"]].set_visible(False)

@@ -19,13 +19,13 @@ PROCESSORS = {"with_amx": True, "without_amx": False}
 """Folders of results, and whether their processors multiply bfloat16 matrices in tiles."""
 LATE = 1.1
 """Times the budget above which a peer's time is told beside its accuracy."""
-HEAD = ("what", "measured", "beside it", "accuracy", "script and result")
+HEAD = ("what", "measured", "beside it", "accuracy", "script and result", "processor")
 
 
 def main() -> None:
     """Fill the pages."""
     for folder in PROCESSORS:
-        cells = [HEAD, ("---",) * len(HEAD), *rows(folder)]
+        cells = [HEAD, ("---",) * len(HEAD), *map(cells_of, rows(folder))]
         fill(DOCS / "performance.md", folder, cells)
         fill(DOCS / "performance.zh.md", folder, [tuple(map(in_chinese, row)) for row in cells])
 
@@ -38,8 +38,20 @@ def fill(page: Path, folder: str, cells: list[tuple[str, ...]]) -> None:
     page.write_text(slot.sub(lambda found: f"{found[1]}\n{table}{found[2]}", text), encoding="utf-8")
 
 
+def cells_of(row: tuple[str, ...]) -> tuple[str, ...]:
+    """A row as the page shows it."""
+    *told, script, result = row
+    source = f"[{script}](../benchmarks/{script}), [JSON](../benchmarks/results/{result}.json)"
+    found = _read(result)
+    assert found is not None
+    return *told, source, found["machine"]["cpu"]
+
+
 def rows(folder: str) -> Iterator[tuple[str, ...]]:
-    """What was measured, in the order of a training's life; what was not is left out."""
+    """What was measured, in the order of a training's life; what was not is left out.
+
+    Each: what, measured, beside it, accuracy, script, result.
+    """
     yield from _heads(folder)
     yield from _pass(folder)
     yield from _thawed(folder)
@@ -56,7 +68,8 @@ def _heads(folder: str) -> Iterator[tuple[str, ...]]:
                 f"{ours:.1f} s, **{found['times_faster']:.0f} times** faster",
                 f"plain loop {theirs:,.0f} s",
                 f"validation {found['val_accuracy']:.1%}",
-                _source("frozen_head.py", f"{folder}/frozen_head_{model}"),
+                "frozen_head.py",
+                f"{folder}/frozen_head_{model}",
             )
     for name, views in (("faces-vgg16-frozen-one-view", "one view"), ("faces-vgg16-frozen", "two views, 3 seeds")):
         found = _read(f"tutorials/{name}")
@@ -67,7 +80,8 @@ def _heads(folder: str) -> Iterator[tuple[str, ...]]:
                 f"{ours:,.0f} s, **{theirs / ours:.0f} times** faster",
                 f"the tutorial's loop {theirs:,.0f} s",
                 f"test {found['test']['mean']:.1%}",
-                _source("tutorial_recipes.py", f"tutorials/{name}"),
+                "tutorial_recipes.py",
+                f"tutorials/{name}",
             )
 
 
@@ -82,7 +96,8 @@ def _pass(folder: str) -> Iterator[tuple[str, ...]]:
             f"operations, {best['times_limit']:.2f} times its limit's time",
             f"eager torch {plain['pictures_per_second']:.0f}; product {product:.2f} TF/s",
             "",
-            _source("the_pass.py", f"{folder}/the_pass"),
+            "the_pass.py",
+            f"{folder}/the_pass",
         )
 
 
@@ -95,7 +110,8 @@ def _thawed(folder: str) -> Iterator[tuple[str, ...]]:
                 f"{speeds['disk']:.0f} pictures/s, **{case['times_faster']:.1f} times**",
                 f"computed {speeds['off']:.0f}; the arithmetic allows {case['arithmetic_bound']}",
                 f"validation {case['val']['disk'][0]:.1%}, both",
-                _source("cached_stage.py", f"{folder}/cached_stage"),
+                "cached_stage.py",
+                f"{folder}/cached_stage",
             )
             yield from _prices(folder, model, case)
     if found := _read(f"{folder}/peers_speed"):
@@ -106,7 +122,8 @@ def _thawed(folder: str) -> Iterator[tuple[str, ...]]:
             f"{ours:.0f} pictures/s",
             f"times faster than: {others}",
             "",
-            _source("peers.py", f"{folder}/peers_speed"),
+            "peers.py",
+            f"{folder}/peers_speed",
         )
     for model, text in (("vgg16_bn", "VGG-16 with BatchNorm"), ("smallnet", "SmallNet, 1.25 times as wide")):
         if found := _read(f"{folder}/from_scratch_{model}"):
@@ -116,7 +133,8 @@ def _thawed(folder: str) -> Iterator[tuple[str, ...]]:
                 f"{speeds['frostline']:.0f} pictures/s, **{found['times_faster']:.1f} times**",
                 f"plain loop {speeds['plain_loop']:.0f}",
                 "",
-                _source("from_scratch.py", f"{folder}/from_scratch_{model}"),
+                "from_scratch.py",
+                f"{folder}/from_scratch_{model}",
             )
 
 
@@ -133,7 +151,8 @@ def _prices(folder: str, model: str, case: dict[str, Any]) -> Iterator[tuple[str
         ", ".join(shown),
         "",
         "",
-        _source("cached_stage.py", f"{folder}/cached_stage"),
+        "cached_stage.py",
+        f"{folder}/cached_stage",
     )
 
 
@@ -152,7 +171,8 @@ def _commands(folder: str) -> Iterator[tuple[str, ...]]:
                 f"**{seconds[name]:.2f} s**",
                 beside,
                 "",
-                _source("whole_commands.py", f"{folder}/whole_commands"),
+                "whole_commands.py",
+                f"{folder}/whole_commands",
             )
     if found := _read(f"{folder}/predict_folder"):
         speeds = found["median_pictures_per_second"]
@@ -161,7 +181,8 @@ def _commands(folder: str) -> Iterator[tuple[str, ...]]:
             f"{speeds['predict']:.0f} pictures/s, **{found['over_the_pass']:.2f}**",
             f"pass {speeds['pass']:.0f}; the whole process {speeds['predict_process']:.0f}",
             "",
-            _source("predict_folder.py", f"{folder}/predict_folder"),
+            "predict_folder.py",
+            f"{folder}/predict_folder",
         )
     if found := _read(f"{folder}/scaling"):
         most = max(found["runs"], key=lambda run: run["pictures"])
@@ -170,7 +191,8 @@ def _commands(folder: str) -> Iterator[tuple[str, ...]]:
             f"**{most['peak_bytes_largest_process'] / 1e9:.2f} GB**",
             f"{most['seconds']:.0f} s, {most['rows_per_second']:.0f} pictures/s in the pass",
             f"test {most['test']:.1%}",
-            _source("scaling.py", f"{folder}/scaling"),
+            "scaling.py",
+            f"{folder}/scaling",
         )
 
 
@@ -191,17 +213,14 @@ def _budgets(folder: str) -> Iterator[tuple[str, ...]]:
                 f"took {took['frostline']:.0f} s",
                 ", ".join(others),
                 f"validation **{accuracies['frostline']:.1%}**",
-                _source("peers.py", f"{folder}/peers_budget/{path.stem}"),
+                "peers.py",
+                f"{folder}/peers_budget/{path.stem}",
             )
 
 
 def _read(name: str) -> dict[str, Any] | None:
     path = measure.RESULTS / f"{name}.json"
     return json.loads(path.read_text()) if path.is_file() else None
-
-
-def _source(script: str, result: str) -> str:
-    return f"[{script}](../benchmarks/{script}), [JSON](../benchmarks/results/{result}.json)"
 
 
 if __name__ == "__main__":

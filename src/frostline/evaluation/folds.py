@@ -59,4 +59,5 @@ def out_of_fold(features_ND: Tensor, labels: Sequence[int], units: Sequence[str]
 def standardised(features_ND: Tensor) -> Tensor:
     """Give each channel mean 0 and deviation 1; one that does not move stays 0."""
     deviation_D = features_ND.std(dim=0)
-    return (features_ND - features_ND.mean(dim=0)) / torch.where(deviation_D > 0, deviation_D, 1)
+    centred_ND = features_ND - features_ND.mean(dim=0)
+    return centred_ND.div_(torch.where(deviation_D > 0, deviation_D, 1))
