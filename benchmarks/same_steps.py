@@ -67,7 +67,7 @@ SHORT = {
     "cifar10-vgg16-bn": Short("7b06c10", "cifar", "--stages all:1"),
     "faces-vgg16-frozen": Short("2bc14cb", "sign_digits", "--weights {vgg16} --head linear --stages head:3"),
     "faces-vgg16-thawed": Short(
-        "a91c799", "sign_digits", "--weights {vgg16} --head linear --lr 1e-4 --momentum 0.9 --stages block4:1"
+        "01355e3", "sign_digits", "--weights {vgg16} --head linear --lr 1e-4 --momentum 0.9 --stages block4:1"
     ),
     "faces-best": Short("5a031f3", "sign_digits", "--stages head:1,blocks.3:1@1e-3"),
 }

@@ -11,7 +11,7 @@ HEAD = {
     "processor": "处理器",
 }
 PHRASES = (
-    (r"\(family (\d+), model (\d+)\)", r"（系列 \1，型号 \2）"),
+    (r" \(family (\d+), model (\d+)\)", r"（系列 \1，型号 \2）"),
     (r"^`([^`]+)` of (\w+), cached$", r"\2 的 `\1`，读取特征"),
     (r"^seconds that `([^`]+)` of (\w+) took over its price$", r"\2 的 `\1` 实际秒数与报价之比"),
     (r"^the pass, (\w+) at (\d+) pixels$", r"计算特征，\1，\2 像素"),
