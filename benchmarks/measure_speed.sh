@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# All measurements of docs/performance.md's tables, one after another; on two cores about an hour and a half, and an hour and
-# a half more for the peers. Nothing else may run meanwhile.
+# All measurements of docs/performance.md's tables, one after another; on two cores about two hours, and an hour and a half
+# more for the peers. Nothing else may run meanwhile.
 #
 #   HYMENOPTERA=D SIGN_DIGITS=D CIFAR=D VGG16=W RESNET18=W [PEERS=ENVIRONMENT LITE0=W] benchmarks/measure_speed.sh [STEP...]
 #
@@ -14,13 +14,13 @@ cached() { python benchmarks/cached_stage.py "$HYMENOPTERA" --vgg16 "$VGG16" --r
 pass() { python benchmarks/the_pass.py --rounds 5; }
 heads() {
   python benchmarks/frozen_head.py "$HYMENOPTERA" "$RESNET18" --model resnet18 --rounds 5
-  python benchmarks/frozen_head.py "$HYMENOPTERA" "$VGG16" --model vgg16 --rounds 3
+  python benchmarks/frozen_head.py "$HYMENOPTERA" "$VGG16" --model vgg16 --rounds 5
 }
 predict() { python benchmarks/predict_folder.py "$SIGN_DIGITS" --rounds 5; }
 scaling() { python benchmarks/scaling.py "$CIFAR" docs/scaling.png; }
 scratch() {
-  python benchmarks/from_scratch.py "$CIFAR" --rounds 3 --model smallnet
-  python benchmarks/from_scratch.py "$CIFAR" --rounds 3
+  python benchmarks/from_scratch.py "$CIFAR" --rounds 5 --model smallnet
+  python benchmarks/from_scratch.py "$CIFAR" --rounds 5
 }
 peers() {
   [ -n "${PEERS:-}" ] || return 0
